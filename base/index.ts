@@ -3,6 +3,7 @@
  * Promise: nothing here knows Docker, BPF or policy. Trap: addresses are canonical text; parse at the edge, once.
  */
 export * from './address.ts';
+export type * as api from './api.gen.ts';
 export * from './clock.ts';
 export * from './errors.ts';
 export * from './log.ts';
