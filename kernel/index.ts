@@ -1,0 +1,12 @@
+/**
+ * The one door to Linux: BPF objects, maps, links and the ring buffer through libbpf, rtnetlink in-process, sysctl and
+ * what the host can do. Promises: no process is ever spawned; errors say operation, object and errno name; what may
+ * block longer than a millisecond has an async form. Never: knowledge of Docker, policy or the meaning of map bytes.
+ * Trap: interface indexes are resolved in the network namespace of the calling thread, and the maps and programs of a
+ * BpfObject are closed with it.
+ */
+export * from './bpf-map.ts';
+export * from './bpf-object.ts';
+export { errnoName, KernelError } from './failure.ts';
+export { closeFd, openPinnedLink, openPinnedProgram, pinObject, unpin } from './pin.ts';
+export { VerifierError } from './verifier-error.ts';
