@@ -7,3 +7,4 @@ export type * as api from './api.gen.ts';
 export * from './clock.ts';
 export * from './errors.ts';
 export * from './log.ts';
+export * from './plugin-request.ts';
