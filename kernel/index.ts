@@ -5,8 +5,13 @@
  * Trap: interface indexes are resolved in the network namespace of the calling thread, and the maps and programs of a
  * BpfObject are closed with it.
  */
-export * from './bpf-map.ts';
+export * from './attach.ts';
+export { BpfMap, MAP_FLAG, MAP_TYPE, possibleCpus } from './bpf-map.ts';
+export type { MapShape, UpdateFlag } from './bpf-map.ts';
+
 export * from './bpf-object.ts';
 export { errnoName, KernelError } from './failure.ts';
 export { closeFd, openPinnedLink, openPinnedProgram, pinObject, unpin } from './pin.ts';
+export { RingBuffer } from './ring-buffer.ts';
+export * from './test-run.ts';
 export { VerifierError } from './verifier-error.ts';

@@ -3,7 +3,7 @@ import { KernelError } from './failure.ts';
 
 /** Lines of a log that say nothing about why: statistics, register states, instructions, source. */
 const NOISE =
-  /^(processed \d|verification time|stack depth|peak_states|max_states|insns |;|\d+: |from \d|R\d|mark_)/;
+  /^(processed \d|verification time|stack depth|peak_states|max_states|insns |;|\d+: |from \d|R\d+(_\w+)?=|mark_)/;
 
 /** The last lines that carry a reason, at most three, in order. */
 export function decisiveLines(log: string): string[] {
