@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/* Addresses of both families in one shape: 16 bytes, IPv4 mapped into ::ffff:0:0/96 (RFC 4291 section 2.5.5.2). */
+#pragma once
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+struct addr {
+	union {
+		__be32 word[4];
+		__u64 half[2];
+	};
+};
+
+#define MAPPED_PREFIX bpf_htonl(0xffff)
+
+static __always_inline struct addr addr_from4(__be32 ip)
+{
+	struct addr a = { .word = { 0, 0, MAPPED_PREFIX, ip } };
+
+	return a;
+}
+
+static __always_inline bool addr_equal(const struct addr *a, const struct addr *b)
+{
+	return a->half[0] == b->half[0] && a->half[1] == b->half[1];
+}
+
+static __always_inline bool addr_is4(const struct addr *a)
+{
+	return a->half[0] == 0 && a->word[2] == MAPPED_PREFIX;
+}
+
+/* Any total order will do, as long as both directions of a flow agree on it. */
+static __always_inline bool addr_less(const struct addr *a, const struct addr *b)
+{
+	return a->half[0] != b->half[0] ? a->half[0] < b->half[0] : a->half[1] < b->half[1];
+}

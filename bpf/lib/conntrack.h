@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/*
+ * Connections. Both directions of a flow meet in one entry: the key holds the two ends in a fixed order, the entry
+ * says which of them asked. An entry admits packets only while everything it was decided on still holds: the policy
+ * generation, both identities and both endpoints; otherwise the flow is decided anew, on its original tuple.
+ *
+ * Races: two CPUs may write one entry at once. Each writes a whole, true entry for the same flow, so the worst result
+ * is one lost flag, set again by the next packet.
+ */
+#pragma once
+#include "packet.h"
+#include "policy.h"
+
+/* Time is counted in ticks of 2^30 ns (1.07 s): a shift instead of a division, and fine enough for timeouts. */
+#define TICK_SHIFT 30
+#define CT_TICKS_SYN 56
+#define CT_TICKS_ESTABLISHED 20117 /* 6 h */
+#define CT_TICKS_CLOSING 10
+#define CT_TICKS_UNREPLIED 30
+#define CT_TICKS_REPLIED 168
+
+enum ct_state { CT_NEW = 0, CT_ESTABLISHED = 1, CT_REPLY = 2, CT_RELATED = 3 };
+
+enum ct_flag {
+	CT_HIGH_ASKED = 1, /* the end that comes second in the key opened the flow */
+	CT_REPLIED = 2,
+	CT_FIN_ASKER = 4,
+	CT_FIN_ANSWERER = 8,
+	CT_RESET = 16,
+};
+
+struct ct_key {
+	struct addr low;
+	struct addr high;
+	__be16 low_port;
+	__be16 high_port;
+	__u8 protocol;
+	__u8 unused[3];
+};
+
+/* Source and destination are those of the first packet. */
+struct ct_entry {
+	__u32 expires; /* tick */
+	__u32 generation;
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u16 source_endpoint; /* 0 = not on this host */
+	__u16 destination_endpoint;
+	__be16 nat_port; /* port or echo id it has outside, 0 = not translated */
+	__u8 flags;	 /* enum ct_flag */
+	__u8 unused;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct ct_key);
+	__type(value, struct ct_entry);
+} weir_ct SEC(".maps");
+
+/* Fills the key; returns whether the tuple's source is the high end. */
+static __always_inline bool ct_key_of(const struct tuple *tuple, struct ct_key *key)
+{
+	bool high = addr_equal(&tuple->source, &tuple->destination) ? tuple->source_port > tuple->destination_port
+								    : addr_less(&tuple->destination, &tuple->source);
+
+	__builtin_memset(key, 0, sizeof(*key));
+	key->low = high ? tuple->destination : tuple->source;
+	key->high = high ? tuple->source : tuple->destination;
+	key->low_port = high ? tuple->destination_port : tuple->source_port;
+	key->high_port = high ? tuple->source_port : tuple->destination_port;
+	key->protocol = tuple->protocol;
+	return high;
+}
+
+static __always_inline __u32 tick_now(void)
+{
+	return bpf_ktime_get_ns() >> TICK_SHIFT;
+}
+
+static __always_inline __u32 ct_lifetime(__u8 protocol, __u8 flags)
+{
+	if (protocol != IPPROTO_TCP)
+		return flags & CT_REPLIED ? CT_TICKS_REPLIED : CT_TICKS_UNREPLIED;
+	if ((flags & CT_RESET) || (flags & (CT_FIN_ASKER | CT_FIN_ANSWERER)) == (CT_FIN_ASKER | CT_FIN_ANSWERER))
+		return CT_TICKS_CLOSING;
+	return flags & CT_REPLIED ? CT_TICKS_ESTABLISHED : CT_TICKS_SYN;
+}
+
+/* A bare SYN opens a connection: it may not ride on the answers of another, nor on one that is over. */
+static __always_inline bool ct_is_reopened(const struct ct_entry *entry, __u8 tcp_flags, bool reply)
+{
+	if ((tcp_flags & (TCP_FLAG_SYN_BIT | TCP_FLAG_ACK_BIT)) != TCP_FLAG_SYN_BIT)
+		return false;
+	return reply || (entry->flags & (CT_RESET | CT_FIN_ASKER | CT_FIN_ANSWERER));
+}
+
+/* Notes what the packet does to its connection. Returns true if that changed the connection's state. */
+static __always_inline bool ct_advance(struct ct_entry *entry, const struct packet *packet, bool reply, __u32 now)
+{
+	__u8 before = entry->flags, flags = before;
+	__u32 expires;
+
+	if (reply)
+		flags |= CT_REPLIED;
+	if (packet->tcp_flags & TCP_FLAG_RST_BIT)
+		flags |= CT_RESET;
+	if (packet->tcp_flags & TCP_FLAG_FIN_BIT)
+		flags |= reply ? CT_FIN_ANSWERER : CT_FIN_ASKER;
+	expires = now + ct_lifetime(packet->tuple.protocol, flags);
+	/* written only when it changes: a busy connection must not bounce its cache line between CPUs */
+	if (entry->expires != expires)
+		entry->expires = expires;
+	if (before == flags)
+		return false;
+	entry->flags = flags;
+	return true;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/*
+ * Policy: who may talk to whom, resolved to (generation, subject, peer, direction, protocol, port) -> verdict.
+ *
+ * One trie for the whole host. A revision of the policy is written beside the one in force under a generation number
+ * of its own; the host's config then names that generation, so every packet sees one revision or the other and never
+ * half of one. Protocol and port come last because only they can be wildcards: the trie finds the longest match.
+ *
+ * A connection is looked up three times: by the peer's identity, by the peer's class (NETWORK: shares a network with
+ * the subject; WORLD: a CIDR identity) and by anyone. A deny in any of them wins, then an allow, then the default:
+ * nothing matched, denied.
+ */
+#pragma once
+#include "drop.h"
+#include "ipcache.h"
+
+#define PEER_ANY 0
+#define PEER_NETWORK 0xffffffff
+#define POLICY_PREFIX_FULL 128 /* bits of struct policy_key after prefix_length */
+
+enum policy_direction { DIRECTION_INGRESS = 1, DIRECTION_EGRESS = 2 };
+enum policy_verdict { VERDICT_ALLOW = 1, VERDICT_DENY = 2 };
+enum policy_scope { SCOPE_ANY = 0, SCOPE_PROTOCOL = 1, SCOPE_PORT = 2 };
+enum policy_match { MATCH_NONE = 0, MATCH_L3 = 1, MATCH_L3_L4 = 2, MATCH_L4 = 3, MATCH_ALL = 4, MATCH_L3_PROTO = 5, MATCH_PROTO = 6 };
+
+struct policy_key {
+	__u32 prefix_length;
+	__u32 generation;
+	__u32 subject;
+	__u32 peer; /* identity, PEER_ANY, PEER_NETWORK or IDENTITY_WORLD as a class */
+	__u8 direction; /* enum policy_direction */
+	__u8 protocol;	/* IANA number */
+	__be16 port;	/* destination port; the type of an ICMP message */
+};
+
+struct policy_entry {
+	__u8 verdict; /* enum policy_verdict */
+	__u8 scope;   /* enum policy_scope: how much of protocol and port the entry names */
+	__be16 proxy_port;
+	__u32 rule; /* 1-based number of the rule in the revision, 0 = default isolation */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct policy_key);
+	__type(value, struct policy_entry);
+} weir_policy SEC(".maps");
+
+struct policy_result {
+	__u32 rule;
+	__u8 reason; /* 0 = allowed */
+	__u8 match;  /* enum policy_match */
+};
+
+/* One side of a connection, as far as policy needs to know it. */
+struct side {
+	const struct endpoint *endpoint; /* NULL: not on this host */
+	const __u16 *spaces;		 /* NULL: in no network */
+	__u32 identity;
+	__u32 flags; /* enum ipcache_flag */
+};
+
+static __always_inline __u32 policy_class(const struct side *subject, const struct side *peer)
+{
+	if (identity_is_world(peer->identity))
+		return IDENTITY_WORLD;
+	if (subject->spaces && peer->spaces && spaces_shared(subject->spaces, peer->spaces))
+		return PEER_NETWORK;
+	return PEER_ANY;
+}
+
+static __always_inline __u8 policy_match_of(const struct policy_entry *entry, __u32 peer)
+{
+	if (peer == PEER_ANY)
+		return entry->scope == SCOPE_PORT ? MATCH_L4 : entry->scope == SCOPE_PROTOCOL ? MATCH_PROTO : MATCH_ALL;
+	return entry->scope == SCOPE_PORT ? MATCH_L3_L4 : entry->scope == SCOPE_PROTOCOL ? MATCH_L3_PROTO : MATCH_L3;
+}
+
+/* Folds one lookup into the result; an earlier deny stays, an earlier allow stays unless this is a deny. */
+static __always_inline void policy_consider(const struct policy_key *key, struct policy_result *result)
+{
+	const struct policy_entry *entry = bpf_map_lookup_elem(&weir_policy, key);
+	bool deny;
+
+	if (!entry || result->reason == DROP_POLICY_DENY)
+		return;
+	deny = entry->verdict != VERDICT_ALLOW;
+	if (result->reason == 0 && !deny)
+		return;
+	result->reason = deny ? DROP_POLICY_DENY : 0;
+	result->rule = entry->rule;
+	result->match = policy_match_of(entry, key->peer);
+}
+
+/* The verdict of one side's policy on a new connection. Nothing found: DROP_POLICY. */
+static __always_inline struct policy_result policy_decide(struct policy_key *key, const struct side *subject,
+							  const struct side *peer)
+{
+	struct policy_result result = { .reason = DROP_POLICY };
+	__u32 class = policy_class(subject, peer);
+
+	key->prefix_length = POLICY_PREFIX_FULL;
+	key->subject = subject->identity;
+	key->peer = peer->identity;
+	policy_consider(key, &result);
+	if (class != PEER_ANY && class != peer->identity) {
+		key->peer = class;
+		policy_consider(key, &result);
+	}
+	key->peer = PEER_ANY;
+	policy_consider(key, &result);
+	return result;
+}
