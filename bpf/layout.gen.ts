@@ -476,7 +476,7 @@ export function encodeMetric(value: Metric, bytes: Buffer = Buffer.alloc(16), at
 }
 
 /** enum drop_reason */
-export const dropReason = {
+export const DropReason = {
   DROP_NONE: 0,
   DROP_INVALID_SOURCE_MAC: 130,
   DROP_INVALID_DESTINATION_MAC: 131,
@@ -506,7 +506,7 @@ export const dropReason = {
 } as const;
 
 /** enum trace_level */
-export const traceLevel = {
+export const TraceLevel = {
   TRACE_NONE: 0,
   TRACE_LOW: 1,
   TRACE_MEDIUM: 2,
@@ -514,37 +514,37 @@ export const traceLevel = {
 } as const;
 
 /** enum endpoint_flag */
-export const endpointFlag = {
+export const EndpointFlag = {
   ENDPOINT_NO_WORLD: 1,
 } as const;
 
 /** enum ipcache_flag */
-export const ipcacheFlag = {
+export const IpcacheFlag = {
   IPCACHE_UNROUTABLE: 1,
   IPCACHE_NATIVE: 2,
 } as const;
 
 /** enum policy_direction */
-export const policyDirection = {
+export const PolicyDirection = {
   DIRECTION_INGRESS: 1,
   DIRECTION_EGRESS: 2,
 } as const;
 
 /** enum policy_verdict */
-export const policyVerdict = {
+export const PolicyVerdict = {
   VERDICT_ALLOW: 1,
   VERDICT_DENY: 2,
 } as const;
 
 /** enum policy_scope */
-export const policyScope = {
+export const PolicyScope = {
   SCOPE_ANY: 0,
   SCOPE_PROTOCOL: 1,
   SCOPE_PORT: 2,
 } as const;
 
 /** enum policy_match */
-export const policyMatch = {
+export const PolicyMatch = {
   MATCH_NONE: 0,
   MATCH_L3: 1,
   MATCH_L3_L4: 2,
@@ -555,7 +555,7 @@ export const policyMatch = {
 } as const;
 
 /** enum ct_state */
-export const ctState = {
+export const CtState = {
   CT_NEW: 0,
   CT_ESTABLISHED: 1,
   CT_REPLY: 2,
@@ -563,7 +563,7 @@ export const ctState = {
 } as const;
 
 /** enum ct_flag */
-export const ctFlag = {
+export const CtFlag = {
   CT_HIGH_ASKED: 1,
   CT_REPLIED: 2,
   CT_FIN_ASKER: 4,
@@ -572,14 +572,14 @@ export const ctFlag = {
 } as const;
 
 /** enum event_type */
-export const eventType = {
+export const EventType = {
   EVENT_DROP: 1,
   EVENT_TRACE: 4,
   EVENT_POLICY_VERDICT: 5,
 } as const;
 
 /** enum observation_point */
-export const observationPoint = {
+export const ObservationPoint = {
   TRACE_TO_ENDPOINT: 0,
   TRACE_TO_HOST: 2,
   TRACE_TO_STACK: 3,
