@@ -1,0 +1,169 @@
+/** A private Docker host on this machine: own namespaces, own dockerd, and weir's agent when a test starts it. */
+import { createWriteStream, readFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AgentProcess } from './agent-process.ts';
+import { importImage } from './image.ts';
+import type { Lan } from './lan.ts';
+import { LabNamespace } from './namespace.ts';
+import { attempt, exitCode, run, until } from './run.ts';
+import type { Result, RunOptions } from './run.ts';
+
+export interface HostOptions {
+  name: string;
+  /** Put the host's eth0 on this segment, with this address (as in 192.168.77.1/24). */
+  lan?: { segment: Lan; address: string; gateway?: string };
+  dockerdFlags?: string[];
+}
+
+/** The checkout: this file runs from dist/test/lab. */
+export const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
+export const WEIR = join(CHECKOUT, 'bin/weir');
+
+export class LabHost implements AsyncDisposable {
+  readonly machine: LabNamespace;
+  #dockerd: ChildProcess | undefined;
+  #agent: AgentProcess | undefined;
+
+  private constructor(machine: LabNamespace) {
+    this.machine = machine;
+  }
+
+  /** Starts the host and its dockerd; ends both again when anything fails. */
+  static async start(options: HostOptions): Promise<LabHost> {
+    const host = new LabHost(await LabNamespace.start(options.name));
+    try {
+      if (options.lan !== undefined) await host.#join(options.lan);
+      await host.startDockerd(options.dockerdFlags);
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    }
+    return host;
+  }
+
+  /** dockerd's socket as seen from outside of the host. */
+  get dockerSocket(): string {
+    return join(this.machine.folder, 'docker.sock');
+  }
+
+  async #join(lan: NonNullable<HostOptions['lan']>): Promise<void> {
+    await lan.segment.attach(this.machine, lan.address);
+    if (lan.gateway !== undefined) await this.run(['ip', 'route', 'add', 'default', 'via', lan.gateway]);
+  }
+
+  /** Runs a command inside the host; rejects unless it exits with 0. */
+  run(command: string[], options?: RunOptions): Promise<string> {
+    return this.machine.run(command, options);
+  }
+
+  attempt(command: string[], options?: RunOptions): Promise<Result> {
+    return this.machine.attempt(command, options);
+  }
+
+  docker(...command: string[]): Promise<string> {
+    return run(['docker', '-H', `unix://${this.dockerSocket}`, ...command]);
+  }
+
+  attemptDocker(...command: string[]): Promise<Result> {
+    return attempt(['docker', '-H', `unix://${this.dockerSocket}`, ...command]);
+  }
+
+  weir(...command: string[]): Promise<string> {
+    return this.run([WEIR, ...command]);
+  }
+
+  attemptWeir(...command: string[]): Promise<Result> {
+    return this.attempt([WEIR, ...command]);
+  }
+
+  /** The answer of a `weir` command that knows `-o json`. The caller names the shape. */
+  async weirJson<T>(...command: string[]): Promise<T> {
+    return JSON.parse(await this.weir(...command, '-o', 'json')) as T;
+  }
+
+  /** Builds and imports an image of busybox, curl and `binaries` (names on the PATH, or paths). */
+  image(name: string, binaries: string[] = []): Promise<void> {
+    return importImage(this.dockerSocket, name, binaries);
+  }
+
+  /** Starts `weir agent` and waits until it is ready. */
+  async agent(flags: string[] = []): Promise<AgentProcess> {
+    const agent = this.spawnAgent(flags);
+    await agent.ready();
+    return agent;
+  }
+
+  /** Starts `weir agent` without waiting: a test may kill it on its way up. */
+  spawnAgent(flags: string[] = []): AgentProcess {
+    this.#agent = new AgentProcess(this.machine.background([WEIR, 'agent', ...flags]));
+    return this.#agent;
+  }
+
+  async startDockerd(flags: string[] = []): Promise<void> {
+    const { folder } = this.machine;
+    const files = [
+      '--data-root',
+      join(folder, 'data'),
+      '--exec-root',
+      '/run/docker',
+      '--pidfile',
+      join(folder, 'docker.pid'),
+    ];
+    const groups = [
+      '--exec-opt',
+      'native.cgroupdriver=cgroupfs',
+      '--cgroup-parent',
+      `/${folder.split('/').at(-1)}`,
+    ];
+    const sockets = ['-H', `unix://${this.dockerSocket}`, '-H', 'unix:///run/docker.sock'];
+    const child = this.machine.background(['dockerd', ...files, ...groups, ...sockets, ...flags]);
+    const log = createWriteStream(join(folder, 'dockerd.log'), { flags: 'a' });
+    child.stderr?.pipe(log);
+    child.stdout?.resume();
+    this.#dockerd = child;
+    await until(
+      'dockerd answers',
+      async () => {
+        if (child.exitCode !== null) throw new Error(`dockerd ended:\n${this.dockerdLog()}`);
+        return (await this.attemptDocker('version')).code === 0;
+      },
+      90_000,
+    );
+  }
+
+  /** Graceful: dockerd ends its containers first, unless it was started with --live-restore. */
+  stopDockerd(): Promise<void> {
+    return this.#endDockerd('SIGTERM');
+  }
+
+  /** SIGKILL: its containers and its containerd go on. */
+  killDockerd(): Promise<void> {
+    return this.#endDockerd('SIGKILL');
+  }
+
+  async #endDockerd(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#dockerd;
+    if (child === undefined) return;
+    const ended = exitCode(child);
+    child.kill(signal);
+    await ended;
+  }
+
+  dockerdLog(lines = 15): string {
+    return readFileSync(join(this.machine.folder, 'dockerd.log'), 'utf8')
+      .split('\n')
+      .slice(-lines)
+      .join('\n');
+  }
+
+  /** What the agent said last, for the report of a failed test. */
+  agentLog(): string {
+    return this.#agent?.tail() ?? 'no agent was started';
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.machine[Symbol.asyncDispose]();
+  }
+}

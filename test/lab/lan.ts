@@ -1,0 +1,43 @@
+/** An Ethernet segment between lab machines; a machine that is not a Docker host plays the world. */
+import { LabNamespace } from './namespace.ts';
+import { run } from './run.ts';
+
+export class Lan implements AsyncDisposable {
+  readonly #bridge: LabNamespace;
+  readonly #neighbours: LabNamespace[] = [];
+  #ports = 0;
+
+  private constructor(bridge: LabNamespace) {
+    this.#bridge = bridge;
+  }
+
+  static async start(name: string): Promise<Lan> {
+    const bridge = await LabNamespace.start(name);
+    await bridge.run(['ip', 'link', 'add', 'lan', 'type', 'bridge', 'mcast_snooping', '0']);
+    await bridge.run(['ip', 'link', 'set', 'lan', 'up']);
+    return new Lan(bridge);
+  }
+
+  /** Gives the machine an eth0 on this segment. */
+  async attach(machine: LabNamespace, address: string): Promise<void> {
+    const port = `port${this.#ports++}`;
+    const ends = ['eth0', 'netns', String(machine.pid), 'type', 'veth', 'peer', 'name', port];
+    await run(['ip', 'link', 'add', ...ends, 'netns', String(this.#bridge.pid)]);
+    await this.#bridge.run(['ip', 'link', 'set', port, 'master', 'lan', 'up']);
+    await machine.run(['ip', 'addr', 'add', address, 'dev', 'eth0']);
+    await machine.run(['ip', 'link', 'set', 'eth0', 'up', 'multicast', 'on']);
+  }
+
+  /** A machine without Docker on this segment; it ends with the segment. */
+  async neighbour(name: string, address: string): Promise<LabNamespace> {
+    const machine = await LabNamespace.start(name);
+    this.#neighbours.push(machine);
+    await this.attach(machine, address);
+    return machine;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const machine of this.#neighbours) await machine[Symbol.asyncDispose]();
+    await this.#bridge[Symbol.asyncDispose]();
+  }
+}
