@@ -1,0 +1,59 @@
+/** Serves an app on a unix socket that only root may open. */
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { connect } from 'node:net';
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { HostError } from '../base/index.ts';
+
+export interface Listener {
+  /** Stops listening, ends open streams, removes the socket. */
+  close(): Promise<void>;
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}
+
+async function listen(server: Server, path: string): Promise<void> {
+  const listening = once(server, 'listening');
+  // The mode must be right from the first instant: a chmod would come after the socket is there. `listen` binds
+  // before it returns, so nothing else is created under this mask.
+  const mask = process.umask(0o177);
+  try {
+    server.listen(path);
+  } finally {
+    process.umask(mask);
+  }
+  await listening;
+}
+
+/** Replaces a socket that a dead agent left behind; throws SOCKET_IN_USE where a live one answers. */
+export async function listenOnSocket(app: RequestListener, path: string): Promise<Listener> {
+  if (await answers(path)) {
+    throw new HostError('SOCKET_IN_USE', `somebody answers on ${path} already`, {
+      hint: 'is another weir agent running?',
+    });
+  }
+  const server = createServer(app);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await rm(path, { force: true });
+    await listen(server, path);
+  } catch (error) {
+    throw new HostError('SOCKET_FAILED', `listen on ${path}`, { cause: error });
+  }
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
