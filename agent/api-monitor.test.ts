@@ -21,7 +21,7 @@ const event = {
   generation: 1,
 };
 const rest = {
-  timeNs: 0n,
+  time: 0n,
   direction: 1,
   match: 0,
   ifindex: 1,

@@ -1,33 +1,8 @@
-/** A record of the event ring as bpf/ decodes it. Only what observe/ reads; bpf's FlowEvent is assignable to it. */
-export interface FlowEvent {
-  /** Nanoseconds of CLOCK_MONOTONIC. */
-  timeNs: bigint;
-  /** 1 drop, 4 trace, 5 policy verdict. */
-  type: number;
-  /** Drop: code. Trace: point of observation. Verdict: 0 allow, else the drop code. */
-  reason: number;
-  /** 1 ingress, 2 egress. */
-  direction: number;
-  /** What the policy entry matched on, see `MATCH`. */
-  match: number;
-  ifindex: number;
-  length: number;
-  sourceIdentity: number;
-  destinationIdentity: number;
-  sourceEndpoint: number;
-  destinationEndpoint: number;
-  generation: number;
-  rule: number;
-  source: string;
-  destination: string;
-  sourcePort: number;
-  destinationPort: number;
-  protocol: number;
-  tcpFlags: number;
-  ctState: number;
-  icmpType: number;
-  icmpCode: number;
-}
+/** The numbers in an event of the datapath: types, points of observation, matches, connection states. */
+import type { Event } from '../bpf/index.ts';
+
+/** A record of the event ring; `time` counts nanoseconds of CLOCK_MONOTONIC. */
+export type FlowEvent = Event;
 
 export const EVENT_DROP = 1;
 export const EVENT_TRACE = 4;

@@ -12,7 +12,7 @@ export interface FlowNames {
   interfaceName(ifindex: number): string;
   dropReason(code: number): string;
   /** Wall time of an event, see `WallClock.format`. */
-  time(timeNs: bigint): string;
+  time(ns: bigint): string;
 }
 
 const DIRECTIONS = ['unknown', 'ingress', 'egress'] as const;
@@ -81,7 +81,7 @@ export function enrich(event: FlowEvent, names: FlowNames): api.Flow {
     }),
   };
   return {
-    time: names.time(event.timeNs),
+    time: names.time(event.time),
     ...judge(event, names),
     direction: DIRECTIONS[event.direction] ?? 'unknown',
     ...said,

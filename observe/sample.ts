@@ -5,7 +5,7 @@ import type { FlowNames } from './flow.ts';
 /** web answers on 80, client is denied: a dropped SYN unless changed. */
 export function sampleEvent(change: Partial<FlowEvent> = {}): FlowEvent {
   return {
-    timeNs: 1_000n,
+    time: 1_000n,
     type: 1,
     reason: 133,
     direction: 1,
