@@ -11,7 +11,15 @@ export type { MapShape, UpdateFlag } from './bpf-map.ts';
 
 export * from './bpf-object.ts';
 export { errnoName, KernelError } from './failure.ts';
+export type { AddressOptions, InterfaceAddress, Scope } from './interface-address.ts';
+export type { Link } from './link.ts';
+export type { Neighbour } from './neighbour.ts';
+export * from './netlink.ts';
+export type { Change } from './netlink-socket.ts';
 export { closeFd, openPinnedLink, openPinnedProgram, pinObject, unpin } from './pin.ts';
 export { RingBuffer } from './ring-buffer.ts';
+export { TABLE } from './route.ts';
+export type { NewRoute, Route, RouteType } from './route.ts';
+export type { NewRule, Rule } from './rule.ts';
 export * from './test-run.ts';
 export { VerifierError } from './verifier-error.ts';
