@@ -1,0 +1,87 @@
+/**
+ * What this floor needs from the others, as small interfaces: the datapath, identities, durable records, Docker.
+ * The agent passes the real ones; tests pass fakes.
+ */
+
+/** A Docker network as the datapath sees it. */
+export interface NetworkSpec {
+  id: string;
+  name: string;
+  /** Endpoints of two networks reach each other by default only when the networks share this number. */
+  space: number;
+  internal: boolean;
+  /** Next hop of its containers: link-local, or the address the user gave with --gateway. */
+  gateway4?: string;
+  mtu?: number;
+}
+
+export interface EndpointSpec {
+  /** Docker's endpoint id. */
+  key: string;
+  network: NetworkSpec;
+  ipv4?: string;
+  mac: string;
+  /** The number it had before a restart, to be kept. */
+  endpointId?: number;
+}
+
+/** The veth pair of an endpoint and its number. */
+export interface Attachment {
+  endpointId: number;
+  hostInterface: string;
+  containerInterface: string;
+}
+
+/** Whose endpoint it is; decides what may pass. `containerId` is empty while Docker has not answered. */
+export interface Owner {
+  containerId: string;
+  containerName: string;
+  identity: number;
+  spaces: number[];
+  noWorld: boolean;
+}
+
+export interface EndpointDatapath {
+  /** Idempotent: an endpoint that exists already is taken over as it is. Nothing passes until it is activated. */
+  createEndpoint(spec: EndpointSpec): Promise<Attachment>;
+  /** Identity and policy first, then link up; called again whenever the owner changes. */
+  activateEndpoint(key: string, owner: Owner): Promise<void>;
+  /** Idempotent. */
+  removeEndpoint(key: string): Promise<void>;
+}
+
+export interface IdentitySource {
+  /** The identity of a label set; a holder holds one identity, so acquiring again moves it. */
+  acquire(labels: string[], holder: string): Promise<{ id: number }>;
+  /** Idempotent. */
+  release(holder: string): Promise<void>;
+}
+
+/** Which container labels count, in canonical form. */
+export interface LabelAdmission {
+  admit(labels: Record<string, string>): string[];
+}
+
+/** Durable key-value records; a `put` that resolved survives a crash. */
+export interface Records {
+  put(key: string, value: unknown): Promise<unknown>;
+  delete(key: string): Promise<unknown>;
+  list(prefix: string): Promise<{ key: string; value: unknown }[]>;
+}
+
+export interface Container {
+  id: string;
+  name: string;
+  labels: Record<string, string>;
+}
+
+/** One endpoint as Docker knows it. */
+export interface EndpointFacts {
+  networkName: string;
+  container: Container;
+}
+
+/** Asks Docker whose endpoint this is; undefined when Docker does not know (yet). Rejects when it does not answer. */
+export interface EndpointLookup {
+  identify(networkId: string, endpointId: string, signal: AbortSignal): Promise<EndpointFacts | undefined>;
+}

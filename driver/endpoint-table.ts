@@ -1,0 +1,97 @@
+/** All endpoints of this host, in memory and as durable records. */
+import { UserError } from '../base/index.ts';
+import type { Records } from './contract.ts';
+import { type Endpoint, type EndpointRecord, recordOf } from './endpoint.ts';
+import { macOfAddress } from './mac.ts';
+import type { EndpointRequest } from './request.ts';
+
+const PREFIX = 'endpoints/';
+
+export class EndpointTable {
+  readonly #records: Records;
+  readonly #now: () => number;
+  readonly #byKey = new Map<string, Endpoint>();
+
+  constructor(options: { records: Records; now: () => number }) {
+    this.#records = options.records;
+    this.#now = options.now;
+  }
+
+  async load(): Promise<void> {
+    for (const { value } of await this.#records.list(PREFIX)) {
+      const record = value as EndpointRecord;
+      this.#byKey.set(record.key, { ...record, labels: [], touchedAt: this.#now() });
+    }
+  }
+
+  find(key: string): Endpoint | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** Throws UserError ENDPOINT_UNKNOWN. */
+  get(key: string, networkId: string): Endpoint {
+    const endpoint = this.#byKey.get(key);
+    if (endpoint?.networkId === networkId) return endpoint;
+    throw new UserError('ENDPOINT_UNKNOWN', `endpoint ${key.slice(0, 12)} is not known to weir`, {
+      hint: 'start the container again',
+    });
+  }
+
+  all(): Endpoint[] {
+    return [...this.#byKey.values()];
+  }
+
+  /** The endpoints that a container in this sandbox uses now. */
+  members(sandbox: string): Endpoint[] {
+    return this.all().filter((endpoint) => endpoint.sandbox === sandbox && endpoint.state === 'joined');
+  }
+
+  /** A new endpoint, in the table but not recorded yet. Throws UserError ADDRESS_IN_USE. */
+  add({ endpointId, networkId, ipv4, mac, onLink }: EndpointRequest): Endpoint {
+    this.#refuseSharing(ipv4);
+    const endpoint: Endpoint = {
+      key: endpointId,
+      networkId,
+      ipv4,
+      ...(onLink === undefined ? {} : { onLink }),
+      mac: mac ?? macOfAddress(ipv4),
+      state: 'created',
+      touchedAt: this.#now(),
+      routes: [],
+      labels: [],
+    };
+    this.#byKey.set(endpointId, endpoint);
+    return endpoint;
+  }
+
+  touch(endpoint: Endpoint, state: Endpoint['state']): void {
+    endpoint.state = state;
+    endpoint.touchedAt = this.#now();
+  }
+
+  /** Milliseconds since Docker last did something with it. */
+  restedMs(endpoint: Endpoint): number {
+    return this.#now() - endpoint.touchedAt;
+  }
+
+  persist(endpoint: Endpoint): Promise<unknown> {
+    return this.#records.put(PREFIX + endpoint.key, recordOf(endpoint));
+  }
+
+  async forget(endpoint: Endpoint): Promise<void> {
+    await this.#records.delete(PREFIX + endpoint.key);
+    this.#byKey.delete(endpoint.key);
+  }
+
+  #refuseSharing(ipv4: string): void {
+    const other = this.all().find((endpoint) => endpoint.ipv4 === ipv4);
+    if (other === undefined) return;
+    const whose =
+      other.container === undefined
+        ? `endpoint ${other.key.slice(0, 12)}`
+        : `container ${other.container.name}`;
+    throw new UserError('ADDRESS_IN_USE', `address ${ipv4} is in use by ${whose}`, {
+      hint: 'choose another one, or none',
+    });
+  }
+}

@@ -1,0 +1,79 @@
+/** One endpoint: a container's place on one weir network. */
+import { RESERVED } from '../identity/index.ts';
+import type { Attachment, Container, Owner } from './contract.ts';
+
+export interface Endpoint {
+  /** Docker's endpoint id; new at every start of the container. */
+  key: string;
+  networkId: string;
+  ipv4: string;
+  onLink?: string;
+  mac: string;
+  state: 'created' | 'joined' | 'left';
+  /** Last time Docker had it made, joined or left; after a restart, the time of the restart. */
+  touchedAt: number;
+  attachment?: Attachment;
+  /** Network namespace: all endpoints with the same one are of one container. */
+  sandbox?: string;
+  /** Missing while Docker has not told whose it is. */
+  container?: Container;
+  /** Destinations given as static routes. */
+  routes: string[];
+  /** What the datapath was told last. */
+  owner?: Owner;
+  /** Labels of the identity it has. */
+  labels: string[];
+}
+
+/** What survives a restart; identity and owner follow from it. */
+export type EndpointRecord = Omit<Endpoint, 'owner' | 'labels' | 'touchedAt'>;
+
+export function recordOf(endpoint: Endpoint): EndpointRecord {
+  const { owner: _owner, labels: _labels, touchedAt: _touchedAt, ...record } = endpoint;
+  return structuredClone(record);
+}
+
+/** States as the API names them. */
+export type EndpointState = 'creating' | 'waiting-for-identity' | 'ready' | 'disconnecting' | 'restoring';
+
+/** An endpoint as others may see it; nothing in it is shared with the driver. */
+export interface EndpointView {
+  key: string;
+  endpointId?: number;
+  hostInterface?: string;
+  networkId: string;
+  network: string;
+  containerId: string;
+  containerName: string;
+  ipv4: string;
+  mac: string;
+  /** 0 before it has one. */
+  identity: number;
+  labels: string[];
+  state: EndpointState;
+}
+
+function stateOf({ state, owner }: Endpoint): EndpointState {
+  if (state === 'left') return 'disconnecting';
+  if (state === 'created') return 'creating';
+  if (owner === undefined) return 'restoring';
+  return owner.identity === RESERVED.init ? 'waiting-for-identity' : 'ready';
+}
+
+export function viewOf(endpoint: Endpoint, networkName: string): EndpointView {
+  const { key, networkId, ipv4, mac, attachment, container, owner, labels } = endpoint;
+  const place = attachment && { endpointId: attachment.endpointId, hostInterface: attachment.hostInterface };
+  return {
+    key,
+    ...place,
+    networkId,
+    network: networkName,
+    containerId: container?.id ?? '',
+    containerName: container?.name ?? '',
+    ipv4,
+    mac,
+    identity: owner?.identity ?? 0,
+    labels: [...labels],
+    state: stateOf(endpoint),
+  };
+}

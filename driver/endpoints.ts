@@ -1,0 +1,308 @@
+/** The life of endpoints: made, joined, left, removed, restored. Every step may be repeated; a failed one is undone. */
+import { BugError, describeError, type Log, UserError } from '../base/index.ts';
+import type {
+  EndpointDatapath,
+  EndpointFacts,
+  EndpointLookup,
+  IdentitySource,
+  LabelAdmission,
+  Records,
+} from './contract.ts';
+import { type Endpoint, type EndpointView, viewOf } from './endpoint.ts';
+import { EndpointTable } from './endpoint-table.ts';
+import { KeyedLock } from './keyed-lock.ts';
+import type { Networks } from './networks.ts';
+import { refusePorts } from './network-options.ts';
+import type { EndpointRequest, JoinRequest } from './request.ts';
+import { Sandboxes } from './sandboxes.ts';
+import { destinationsOf, type StaticRoute, staticRoutes } from './static-routes.ts';
+
+export interface EndpointsOptions {
+  records: Records;
+  networks: Networks;
+  datapath: EndpointDatapath;
+  identities: IdentitySource;
+  filter: LabelAdmission;
+  docker: EndpointLookup;
+  clusterCidr: string;
+  log: Log;
+  now: () => number;
+  /** How long Join may wait for Docker to say whose the endpoint is. */
+  lookupMs?: number;
+}
+
+/** What Docker is told about the interface of a container. */
+export interface JoinAnswer {
+  InterfaceName: { SrcName: string; DstPrefix: string };
+  Gateway?: string;
+  StaticRoutes: StaticRoute[];
+  DisableGatewayService: true;
+}
+
+const MOST_NETWORKS = 8;
+/** Docker's API stays silent while dockerd boots and waits for this very Join. */
+const LOOKUP_MS = 200;
+
+export class Endpoints {
+  readonly #options: EndpointsOptions;
+  readonly #table: EndpointTable;
+  readonly #sandboxes: Sandboxes;
+  /** One call at a time per endpoint, then one per sandbox; never the other way round. */
+  readonly #calls = new KeyedLock();
+  readonly #settling = new KeyedLock();
+  #onWaiting: (() => void) | undefined;
+
+  constructor(options: EndpointsOptions) {
+    this.#options = options;
+    this.#table = new EndpointTable(options);
+    this.#sandboxes = new Sandboxes(options);
+  }
+
+  /** Calls back whenever an endpoint stays without its container's labels. */
+  onWaiting(callback: () => void): void {
+    this.#onWaiting = callback;
+  }
+
+  /** Makes the endpoint, nothing passing yet; durable when it resolves. Answers its MAC address. */
+  create(request: EndpointRequest): Promise<string> {
+    return this.#calls.run(request.endpointId, async () => {
+      const network = this.#options.networks.get(request.networkId);
+      const known = this.#table.find(request.endpointId);
+      if (known?.state === 'left') await this.#drop(known);
+      else if (known !== undefined) return sameEndpoint(known, request);
+      if (request.publishesPorts) refusePorts(network.ports);
+      const endpoint = this.#table.add(request);
+      await this.#orUndo(
+        () => settled([this.#table.persist(endpoint), this.#attach(endpoint)]),
+        () => this.#drop(endpoint),
+      );
+      return endpoint.mac;
+    });
+  }
+
+  /** Gives the endpoint its identity and lets it pass what policy allows. Rejects with the endpoint back as it was made. */
+  join({ networkId, endpointId, sandbox }: JoinRequest): Promise<JoinAnswer> {
+    return this.#calls.run(endpointId, async () => {
+      const endpoint = this.#table.get(endpointId, networkId);
+      if (endpoint.state !== 'joined') await this.#enter(endpoint, sandbox);
+      else if (endpoint.sandbox !== sandbox) {
+        throw new UserError(
+          'ENDPOINT_BUSY',
+          `endpoint ${endpointId.slice(0, 12)} belongs to another container already`,
+        );
+      }
+      return this.#answer(endpoint);
+    });
+  }
+
+  /** The container no longer uses it; its other endpoints lose this network. Idempotent. */
+  leave(key: string): Promise<void> {
+    return this.#calls.run(key, async () => {
+      const endpoint = this.#table.find(key);
+      if (endpoint?.state !== 'joined') return;
+      this.#table.touch(endpoint, 'left');
+      await this.#settle(endpoint.sandbox);
+    });
+  }
+
+  /** Takes the endpoint away with all that belongs to it. Idempotent; after a failure it may be tried again. */
+  remove(key: string): Promise<void> {
+    return this.#calls.run(key, async () => {
+      const endpoint = this.#table.find(key);
+      if (endpoint !== undefined) await this.#drop(endpoint);
+    });
+  }
+
+  /** Makes everything as it was before the agent ended, without asking Docker. What fails is logged and stays recorded. */
+  async restore(): Promise<void> {
+    await this.#table.load();
+    const endpoints = this.#table.all();
+    for (const endpoint of endpoints)
+      await this.#attempt(`restore endpoint ${endpoint.key}`, () => this.#attach(endpoint));
+    for (const sandbox of sandboxesOf(endpoints))
+      await this.#attempt(`restore container in ${sandbox}`, () => this.#settle(sandbox));
+  }
+
+  /** Takes down whose endpoint it is, where that came too late for Join. */
+  resolve(key: string, facts: EndpointFacts): Promise<void> {
+    return this.#calls.run(key, async () => {
+      const endpoint = this.#table.find(key);
+      if (endpoint?.state !== 'joined') return;
+      await this.learnNetwork(endpoint.networkId, facts.networkName);
+      await this.#reveal(endpoint, facts.container);
+    });
+  }
+
+  /** A container has a new name. */
+  async rename(containerId: string, name: string): Promise<void> {
+    const isOld = ({ container }: Endpoint): boolean =>
+      container?.id === containerId && container.name !== name;
+    for (const endpoint of this.#table.all().filter(isOld)) {
+      await this.#calls.run(endpoint.key, async () => {
+        if (endpoint.state !== 'joined' || endpoint.container === undefined) return;
+        await this.#reveal(endpoint, { ...endpoint.container, name });
+      });
+    }
+  }
+
+  /** A network's name, learnt from Docker: containers on it get their identity by it. */
+  async learnNetwork(networkId: string, name: string): Promise<void> {
+    const changed = await this.#options.networks.learnName(networkId, name);
+    const touched = this.#table.all().filter((endpoint) => changed.includes(endpoint.networkId));
+    for (const sandbox of sandboxesOf(touched)) await this.#settle(sandbox);
+  }
+
+  list(): EndpointView[] {
+    return this.#table
+      .all()
+      .map((endpoint) => viewOf(endpoint, this.#options.networks.spec(endpoint.networkId).name));
+  }
+
+  /** Whether no call about it runs and Docker has not touched it for so long; false if it is not there. */
+  hasRested(key: string, ms: number): boolean {
+    const endpoint = this.#table.find(key);
+    return endpoint !== undefined && !this.#calls.isBusy(key) && this.#table.restedMs(endpoint) >= ms;
+  }
+
+  async #attach(endpoint: Endpoint): Promise<void> {
+    const { key, networkId, ipv4, mac, attachment } = endpoint;
+    const network = this.#options.networks.spec(networkId);
+    const kept = attachment === undefined ? {} : { endpointId: attachment.endpointId };
+    endpoint.attachment = await this.#options.datapath.createEndpoint({ key, network, ipv4, mac, ...kept });
+  }
+
+  async #enter(endpoint: Endpoint, sandbox: string): Promise<void> {
+    await this.#identify(endpoint, sandbox);
+    await this.#orUndo(
+      () =>
+        this.#settling.run(sandbox, () => {
+          this.#place(endpoint, sandbox);
+          return settled([
+            this.#sandboxes.settle(this.#table.members(sandbox)),
+            this.#table.persist(endpoint),
+          ]);
+        }),
+      () => this.#goBack(endpoint, sandbox),
+    );
+    if (!this.#isKnown(endpoint)) this.#onWaiting?.();
+  }
+
+  /** Puts the endpoint into the sandbox, with routes that none of the others there has. */
+  #place(endpoint: Endpoint, sandbox: string): void {
+    const others = this.#table.members(sandbox);
+    if (others.length >= MOST_NETWORKS) {
+      throw new UserError(
+        'TOO_MANY_NETWORKS',
+        `a container can be on ${MOST_NETWORKS} weir networks at most`,
+        {
+          hint: 'disconnect it from one first',
+        },
+      );
+    }
+    const { networks, clusterCidr } = this.#options;
+    const taken = new Set(others.flatMap((other) => other.routes));
+    const onLink = endpoint.onLink === undefined ? {} : { onLink: endpoint.onLink };
+    endpoint.routes = destinationsOf(networks.get(endpoint.networkId), { clusterCidr, taken, ...onLink });
+    endpoint.sandbox = sandbox;
+    this.#table.touch(endpoint, 'joined');
+  }
+
+  /** After a failed join: as if it had never been in the sandbox. Docker deletes the endpoint next. */
+  async #goBack(endpoint: Endpoint, sandbox: string): Promise<void> {
+    this.#table.touch(endpoint, 'created');
+    endpoint.routes = [];
+    delete endpoint.sandbox;
+    delete endpoint.owner;
+    await this.#settle(sandbox);
+    await this.#options.identities.release(endpoint.key);
+    await this.#table.persist(endpoint);
+  }
+
+  #isKnown({ container, networkId }: Endpoint): boolean {
+    return container !== undefined && this.#options.networks.get(networkId).name !== undefined;
+  }
+
+  /** Labels of the container; known already when the container has joined another network before. */
+  async #identify(endpoint: Endpoint, sandbox: string): Promise<void> {
+    const { docker, log, lookupMs = LOOKUP_MS } = this.#options;
+    const sibling = this.#table.members(sandbox).find((member) => member.container !== undefined);
+    if (sibling?.container !== undefined) endpoint.container = sibling.container;
+    if (this.#isKnown(endpoint)) return;
+    const { key, networkId } = endpoint;
+    try {
+      const facts = await docker.identify(networkId, key, AbortSignal.timeout(lookupMs));
+      if (facts === undefined)
+        throw new UserError('CONTAINER_UNKNOWN', 'Docker does not know the container yet');
+      await this.learnNetwork(networkId, facts.networkName);
+      endpoint.container = facts.container;
+    } catch (error) {
+      log.warn('container starts without identity', {
+        endpoint: key.slice(0, 12),
+        reason: describeError(error),
+      });
+    }
+  }
+
+  async #reveal(endpoint: Endpoint, container: NonNullable<Endpoint['container']>): Promise<void> {
+    endpoint.container = container;
+    await this.#settle(endpoint.sandbox);
+    await this.#table.persist(endpoint);
+  }
+
+  #answer({ attachment, networkId, routes }: Endpoint): JoinAnswer {
+    if (attachment === undefined) throw new BugError('join an endpoint that has no interface');
+    const { gateway4, internal } = this.#options.networks.get(networkId);
+    return {
+      InterfaceName: { SrcName: attachment.containerInterface, DstPrefix: 'eth' },
+      ...(internal ? {} : { Gateway: gateway4 }),
+      StaticRoutes: staticRoutes(gateway4, routes),
+      DisableGatewayService: true,
+    };
+  }
+
+  async #settle(sandbox: string | undefined): Promise<void> {
+    if (sandbox === undefined) return;
+    await this.#settling.run(sandbox, () => this.#sandboxes.settle(this.#table.members(sandbox)));
+  }
+
+  async #drop(endpoint: Endpoint): Promise<void> {
+    const { datapath, identities } = this.#options;
+    this.#table.touch(endpoint, 'left');
+    await this.#attempt('settle the rest of a container', () => this.#settle(endpoint.sandbox));
+    await datapath.removeEndpoint(endpoint.key);
+    await identities.release(endpoint.key);
+    await this.#table.forget(endpoint);
+  }
+
+  async #orUndo(task: () => Promise<void>, undo: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      await this.#attempt('undo a failed call', undo);
+      throw error;
+    }
+  }
+
+  async #attempt(what: string, task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      this.#options.log.error(`cannot ${what}`, { reason: describeError(error) });
+    }
+  }
+}
+
+/** Waits for all, then rejects with the first failure: nothing goes on behind an answer. */
+async function settled(tasks: Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(tasks)) if (result.status === 'rejected') throw result.reason;
+}
+
+function sandboxesOf(endpoints: Endpoint[]): Set<string> {
+  return new Set(endpoints.map(({ sandbox }) => sandbox).filter((sandbox) => sandbox !== undefined));
+}
+
+/** The answer to a repeated CreateEndpoint. */
+function sameEndpoint(known: Endpoint, { networkId, ipv4 }: EndpointRequest): string {
+  if (known.networkId === networkId && known.ipv4 === ipv4) return known.mac;
+  throw new UserError('ENDPOINT_BUSY', `endpoint ${known.key.slice(0, 12)} exists with another address`);
+}

@@ -1,0 +1,93 @@
+/** The NetworkDriver methods of Docker's plugin protocol. */
+import { Router } from 'express';
+import { type Log, type PluginBody, pluginHandler } from '../base/index.ts';
+import type { Endpoints } from './endpoints.ts';
+import { refusePorts } from './network-options.ts';
+import type { Networks } from './networks.ts';
+import {
+  idOf,
+  parseEndpointRequest,
+  parseJoinRequest,
+  parseNetworkRequest,
+  publishesPorts,
+} from './request.ts';
+
+export interface NetworkDriverOptions {
+  networks: Networks;
+  endpoints: Endpoints;
+  log: Log;
+}
+
+/** Scope local: each host's agent has its own networks. Connectivity global: their containers reach other hosts'. */
+const CAPABILITIES = { Scope: 'local', ConnectivityScope: 'global', GwAllocChecker: true };
+
+/** Router of all NetworkDriver calls; see base's pluginHandler for how failures are answered. */
+export function createNetworkDriver(options: NetworkDriverOptions): Router {
+  const router = Router();
+  for (const [method, run] of Object.entries({ ...networkMethods(options), ...endpointMethods(options) })) {
+    const name = `NetworkDriver.${method}`;
+    router.post(
+      `/${name}`,
+      pluginHandler({ name, run, bodyless: method === 'GetCapabilities' }, options.log),
+    );
+  }
+  return router;
+}
+
+type Methods = Record<string, (body: PluginBody) => object | Promise<object>>;
+
+function networkMethods({ networks, endpoints }: NetworkDriverOptions): Methods {
+  return {
+    GetCapabilities: () => CAPABILITIES,
+    // dockerd 28 asks before it takes an address for the gateway: weir's are link-local
+    GwAllocCheck: () => ({ SkipIPv4: true, SkipIPv6: true }),
+    CreateNetwork: async (body) => {
+      await networks.create(parseNetworkRequest(body));
+      return {};
+    },
+    DeleteNetwork: async (body) => {
+      await deleteNetwork(networks, endpoints, idOf(body, 'NetworkID'));
+      return {};
+    },
+    // swarm's manager asks for a network's options; weir has none to add
+    AllocateNetwork: (body) => (idOf(body, 'NetworkID'), { Options: {} }),
+    FreeNetwork: (body) => (idOf(body, 'NetworkID'), {}),
+    // other nodes of a swarm; weir's agents find each other themselves
+    DiscoverNew: () => ({}),
+    DiscoverDelete: () => ({}),
+  };
+}
+
+function endpointMethods({ networks, endpoints }: NetworkDriverOptions): Methods {
+  return {
+    CreateEndpoint: async (body) => {
+      const request = parseEndpointRequest(body);
+      const mac = await endpoints.create(request);
+      // a field that came filled may not be answered: "Cannot be modified"
+      return { Interface: request.mac === undefined ? { MacAddress: mac } : {} };
+    },
+    DeleteEndpoint: async (body) => {
+      await endpoints.remove(idOf(body, 'EndpointID'));
+      return {};
+    },
+    EndpointOperInfo: (body) => (idOf(body, 'EndpointID'), { Value: {} }),
+    Join: (body) => endpoints.join(parseJoinRequest(body)),
+    Leave: async (body) => {
+      await endpoints.leave(idOf(body, 'EndpointID'));
+      return {};
+    },
+    ProgramExternalConnectivity: (body) => {
+      const network = networks.get(idOf(body, 'NetworkID'));
+      if (publishesPorts(body)) refusePorts(network.ports);
+      return {};
+    },
+    RevokeExternalConnectivity: (body) => (idOf(body, 'EndpointID'), {}),
+  };
+}
+
+/** With the endpoints on it, which Docker no longer has. Idempotent. */
+export async function deleteNetwork(networks: Networks, endpoints: Endpoints, id: string): Promise<void> {
+  const left = endpoints.list().filter((endpoint) => endpoint.networkId === id);
+  for (const endpoint of left) await endpoints.remove(endpoint.key);
+  await networks.remove(id);
+}
