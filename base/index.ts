@@ -5,6 +5,7 @@
 export * from './address.ts';
 export type * as api from './api.gen.ts';
 export * from './clock.ts';
+export * from './durable-file.ts';
 export * from './errors.ts';
 export * from './log.ts';
 export * from './plugin-request.ts';
