@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { CidrIdentities } from './cidr-identities.ts';
+import { isCidrIdentity, isEndpointIdentity, isReserved } from './identity.ts';
+import { RESERVED, reservedIdentities, reservedName } from './reserved.ts';
+
+test('reserved numbers and names lead to each other', () => {
+  for (const [name, id] of Object.entries(RESERVED)) {
+    assert.equal(reservedName(id), name);
+    assert.ok(isReserved(id) && !isEndpointIdentity(id) && !isCidrIdentity(id));
+  }
+  assert.equal(reservedName(256), undefined);
+  assert.deepEqual(reservedIdentities()[1], { id: 2, labels: ['reserved:world'] });
+});
+
+test('an address range keeps its number while policy names it, and nobody gets it afterwards', () => {
+  const ranges = new CidrIdentities();
+  const [ten, any] = ranges.follow(['10.0.0.0/8', '0.0.0.0/0', '10.0.0.0/8']);
+  assert.deepEqual(ten, { id: 0x1000001, cidr: '10.0.0.0/8', labels: ['cidr:10.0.0.0/8'] });
+  assert.equal(any?.id, 0x1000002);
+  assert.deepEqual(
+    ranges.follow(['0.0.0.0/0', '192.0.2.1']).map((range) => [range.id, range.cidr]),
+    [
+      [0x1000002, '0.0.0.0/0'],
+      [0x1000003, '192.0.2.1/32'],
+    ],
+  );
+  assert.equal(ranges.follow(['10.0.0.0/8'])[0]?.id, 0x1000004);
+  assert.ok(ranges.list().every((range) => isCidrIdentity(range.id)));
+});
