@@ -12,7 +12,7 @@ import {
 
 /** The request itself is wrong: a parameter, a body, a form. */
 export function badRequest(message: string, hint?: string): UserError {
-  return new UserError('BAD_REQUEST', message, hint === undefined ? {} : { hint });
+  return new UserError('REQUEST_INVALID', message, hint === undefined ? {} : { hint });
 }
 
 /** Refusals of express itself (body too large, bad percent-encoding) carry a status and may be told to the client. */
@@ -34,7 +34,7 @@ function statusOf(error: unknown): number {
 }
 
 function bodyOf(error: unknown): api.Error {
-  if (isHttpError(error)) return { code: 'BAD_REQUEST', message: oneLine(error.message) };
+  if (isHttpError(error)) return { code: 'REQUEST_INVALID', message: oneLine(error.message) };
   const hint = error instanceof WeirError ? error.hint : undefined;
   const code = error instanceof WeirError ? error.code : 'INTERNAL';
   const known = error instanceof WeirError && !(error instanceof BugError);
