@@ -85,7 +85,7 @@ export class LabHost implements AsyncDisposable {
 
   /** Builds and imports an image of busybox, curl and `binaries` (names on the PATH, or paths). */
   image(name: string, binaries: string[] = []): Promise<void> {
-    return importImage(this.dockerSocket, name, binaries);
+    return importImage(this.machine.folder, name, binaries);
   }
 
   /** Starts `weir agent` and waits until it is ready. */
@@ -99,6 +99,11 @@ export class LabHost implements AsyncDisposable {
   spawnAgent(flags: string[] = []): AgentProcess {
     this.#agent = new AgentProcess(this.machine.background([WEIR, 'agent', ...flags]));
     return this.#agent;
+  }
+
+  /** SIGKILLs the agent that was started last. */
+  async killAgent(): Promise<void> {
+    await this.#agent?.kill();
   }
 
   async startDockerd(flags: string[] = []): Promise<void> {

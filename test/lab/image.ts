@@ -12,9 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { PREFIX } from './leftovers.ts';
 import { attempt, run } from './run.ts';
 
 async function librariesOf(binary: string): Promise<string[]> {
@@ -46,13 +44,13 @@ async function fillRoot(root: string, binaries: string[]): Promise<void> {
   chmodSync(root, 0o755);
 }
 
-/** Imports image `name` into the dockerd at `socket`. */
-export async function importImage(socket: string, name: string, binaries: string[]): Promise<void> {
-  const root = mkdtempSync(join(tmpdir(), `${PREFIX}image-`));
+/** Imports image `name` into the dockerd whose socket is `docker.sock` in `folder`. */
+export async function importImage(folder: string, name: string, binaries: string[]): Promise<void> {
+  const root = mkdtempSync(join(folder, 'image-'));
   try {
     await fillRoot(root, binaries);
     const pipe = 'tar -C "$1" -c . | docker -H "unix://$2" import --change "ENV PATH=/bin" - "$3"';
-    await run(['bash', '-o', 'pipefail', '-c', pipe, 'import', root, socket, name]);
+    await run(['bash', '-o', 'pipefail', '-c', pipe, 'import', root, join(folder, 'docker.sock'), name]);
   } finally {
     rmSync(root, { recursive: true, force: true });
   }

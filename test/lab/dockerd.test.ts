@@ -1,0 +1,105 @@
+/** dockerd goes and comes back: containers, labels and policy are as before. */
+import assert from 'node:assert/strict';
+import type { api } from '../../base/index.ts';
+import { ask, setPolicy } from './api.ts';
+import { addressOf, importLabImage, reaches, remove, start } from './cast.ts';
+import { LabHost } from './host.ts';
+import { lab } from './lab-test.ts';
+import { finish, sendCommand, startReceiver } from './probe.ts';
+import type { Tally } from './probe.ts';
+import { until } from './run.ts';
+
+const NETWORK = 'harbour';
+/** A start that waited on Docker's own API would take 200 ms per container more, a hanging one for ever. */
+const BOOT_MS = 15_000;
+
+const dockerd = lab(async () => {
+  const host = await LabHost.start({ name: 'dockerd' });
+  await importLabImage(host);
+  await host.agent();
+  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
+  await setPolicy(host, [
+    {
+      endpointSelector: { matchLabels: { role: 'server' } },
+      ingress: [
+        {
+          fromEndpoints: [{ matchLabels: { role: 'client' } }],
+          toPorts: [{ ports: [{ port: '80', protocol: 'TCP' }] }],
+        },
+      ],
+    },
+  ]);
+  return host;
+});
+
+async function startCast(host: LabHost): Promise<void> {
+  for (const role of ['server', 'client', 'stranger']) {
+    await start(host, role, { network: NETWORK, labels: [`role=${role}`], flags: ['--restart', 'always'] });
+  }
+}
+
+/** All three have their own identity again, and policy is what it was. */
+async function expectPolicy(host: LabHost): Promise<void> {
+  await until(
+    'all endpoints have their labels',
+    async () => {
+      const endpoints = await ask<api.Endpoint[]>(host, '/v1/endpoints');
+      const labels = endpoints
+        .flatMap((endpoint) => endpoint.identity.labels)
+        .filter((label) => label.startsWith('container:role='));
+      return (
+        endpoints.length === 3 &&
+        labels.length === 3 &&
+        endpoints.every((endpoint) => endpoint.state === 'ready')
+      );
+    },
+    20_000,
+  );
+  const address = await addressOf(host, 'server', NETWORK);
+  assert.deepEqual(
+    [await reaches(host, 'client', address), await reaches(host, 'stranger', address)],
+    [true, false],
+  );
+  assert.equal(await reaches(host, 'client', address, 81), false);
+}
+
+for (const [how, end] of [
+  ['gracefully', (host: LabHost) => host.stopDockerd()],
+  ['with SIGKILL', (host: LabHost) => host.killDockerd()],
+] as const) {
+  dockerd.test(
+    `restarted ${how}: --restart always containers come back with their identities`,
+    async (host) => {
+      await startCast(host);
+      await expectPolicy(host);
+      await end(host);
+      const started = Date.now();
+      await host.startDockerd();
+      assert.ok(Date.now() - started < BOOT_MS, `dockerd took ${Date.now() - started} ms to answer`);
+      await expectPolicy(host);
+      await remove(host);
+      assert.deepEqual(await ask<api.Endpoint[]>(host, '/v1/endpoints'), []);
+    },
+  );
+}
+
+dockerd.test(
+  'restarted with live-restore: running containers lose no packet and keep everything',
+  async (host) => {
+    await host.stopDockerd();
+    await host.startDockerd(['--live-restore']);
+    const to = await startReceiver(host, 'sink', { network: NETWORK, port: 9000 });
+    const stream = { tag: 'e', to, port: 9000, count: 0, intervalUs: 1000 };
+    await start(host, 'source', { network: NETWORK, command: sendCommand(stream) });
+    const before = await ask<api.Endpoint[]>(host, '/v1/endpoints');
+    await host.stopDockerd();
+    await host.startDockerd(['--live-restore']);
+    await start(host, 'late', { network: NETWORK });
+    assert.equal(await reaches(host, 'late', to), false); // sink has no web server: the network answers with a reset
+    await remove(host, 'late');
+    assert.deepEqual(await ask<api.Endpoint[]>(host, '/v1/endpoints'), before);
+    const { sent } = await finish<{ sent: number }>(host, 'source');
+    const tallies = await finish<Record<string, Tally>>(host, 'sink');
+    assert.deepEqual(tallies, { e: { received: sent, last: sent - 1 } });
+  },
+);

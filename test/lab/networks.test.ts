@@ -1,0 +1,157 @@
+/** What a user may ask of networks and addresses, on a real dockerd. */
+import assert from 'node:assert/strict';
+import type { api } from '../../base/index.ts';
+import { ask } from './api.ts';
+import { IMAGE, addressOf, importLabImage, reaches, remove, start } from './cast.ts';
+import { LabHost } from './host.ts';
+import { lab } from './lab-test.ts';
+
+const networks = lab(async () => {
+  const host = await LabHost.start({ name: 'networks' });
+  await importLabImage(host);
+  await host.agent();
+  return host;
+});
+
+async function create(host: LabHost, name: string, ...flags: string[]): Promise<void> {
+  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', ...flags, name);
+}
+
+/** Ends a test: containers and networks go, and nothing may be left of them. */
+async function tearDown(host: LabHost, ...names: string[]): Promise<void> {
+  await remove(host);
+  await host.docker('network', 'rm', ...names);
+  assert.deepEqual(await ask<api.Endpoint[]>(host, '/v1/endpoints'), []);
+  assert.deepEqual(await ask<api.Network[]>(host, '/v1/networks'), []);
+}
+
+networks.test('--ip is honoured, refused where it cannot be, and free again afterwards', async (host) => {
+  await create(
+    host,
+    'fixed',
+    '--subnet',
+    '10.77.0.0/24',
+    '--gateway',
+    '10.77.0.1',
+    '--aux-address',
+    'printer=10.77.0.9',
+  );
+  assert.equal(await start(host, 'chosen', { network: 'fixed', flags: ['--ip', '10.77.0.5'] }), '10.77.0.5');
+  for (const taken of ['10.77.0.5', '10.77.0.9', '10.77.0.1', '10.78.0.1']) {
+    const refused = await host.attemptDocker(
+      'run',
+      '--rm',
+      '--network',
+      'fixed',
+      '--ip',
+      taken,
+      IMAGE,
+      'true',
+    );
+    assert.notEqual(refused.code, 0, taken);
+    assert.equal(
+      refused.stderr
+        .trim()
+        .split('\n')
+        .filter((line) => line.includes(taken)).length,
+      1,
+      refused.stderr,
+    );
+  }
+  await remove(host, 'chosen');
+  assert.equal(await start(host, 'again', { network: 'fixed', flags: ['--ip', '10.77.0.5'] }), '10.77.0.5');
+  await tearDown(host, 'fixed');
+});
+
+networks.test('a restarted container is reached again, at its new address and by name', async (host) => {
+  await create(host, 'plain');
+  await start(host, 'server', { network: 'plain' });
+  await start(host, 'client', { network: 'plain' });
+  await host.docker('restart', '-t', '1', 'server');
+  assert.ok(await reaches(host, 'client', await addressOf(host, 'server', 'plain')));
+  assert.ok(await reaches(host, 'client', 'server'));
+  await tearDown(host, 'plain');
+});
+
+networks.test(
+  'a container on two networks is reached from both and reaches into both; the networks stay apart',
+  async (host) => {
+    await create(host, 'front');
+    await create(host, 'back');
+    const web = await start(host, 'web', { network: 'front' });
+    const db = await start(host, 'db', { network: 'back' });
+    await start(host, 'api', { network: 'front' });
+    await host.docker('network', 'connect', 'back', 'api');
+    const [front, back] = [await addressOf(host, 'api', 'front'), await addressOf(host, 'api', 'back')];
+    assert.deepEqual([await reaches(host, 'api', web), await reaches(host, 'api', db)], [true, true]);
+    assert.deepEqual([await reaches(host, 'web', front), await reaches(host, 'db', back)], [true, true]);
+    assert.deepEqual([await reaches(host, 'web', db), await reaches(host, 'db', web)], [false, false]);
+    const [joined] = (await ask<api.Endpoint[]>(host, '/v1/endpoints')).filter(
+      (endpoint) => endpoint.containerName === 'api',
+    );
+    assert.deepEqual(joined?.identity.labels, ['weir:network=back', 'weir:network=front']);
+    await host.docker('network', 'disconnect', 'back', 'api');
+    assert.deepEqual([await reaches(host, 'api', web), await reaches(host, 'api', db)], [true, false]);
+    await tearDown(host, 'front', 'back');
+  },
+);
+
+networks.test(
+  'networks without isolation are one space, and isolated ones stay apart from it',
+  async (host) => {
+    await create(host, 'open1', '-o', 'weir.isolation=none');
+    await create(host, 'open2', '-o', 'weir.isolation=none');
+    await create(host, 'closed');
+    await start(host, 'one', { network: 'open1' });
+    const two = await start(host, 'two', { network: 'open2' });
+    const three = await start(host, 'three', { network: 'closed' });
+    assert.deepEqual([await reaches(host, 'one', two), await reaches(host, 'one', three)], [true, false]);
+    assert.equal(await reaches(host, 'three', two), false);
+    await tearDown(host, 'open1', 'open2', 'closed');
+  },
+);
+
+networks.test('the host reaches its containers, and they reach it', async (host) => {
+  await create(host, 'plain');
+  const address = await start(host, 'server', { network: 'plain' });
+  assert.equal(await host.run(['curl', '-s', '-m', '3', `http://${address}`]), 'server');
+  await host.run(['ip', 'addr', 'add', '192.0.2.10/32', 'dev', 'lo']);
+  const listener = host.machine.background(['busybox', 'nc', '-ll', '-p', '7000', '-e', 'echo', 'host']);
+  const answer = await host.docker('exec', 'server', 'sh', '-c', 'nc -w 3 192.0.2.10 7000 </dev/null');
+  assert.equal(answer, 'host');
+  listener.kill('SIGKILL');
+  await tearDown(host, 'plain');
+});
+
+networks.test('-o weir.mtu and --mac-address reach the container', async (host) => {
+  await create(host, 'small', '-o', 'weir.mtu=1300');
+  await start(host, 'server', { network: 'small', flags: ['--mac-address', '02:00:00:00:be:ef'] });
+  assert.match(
+    await host.docker('exec', 'server', 'ip', 'link', 'show', 'eth0'),
+    /mtu 1300[^]*02:00:00:00:be:ef/,
+  );
+  await tearDown(host, 'small');
+});
+
+networks.test('an unknown option is refused by name, published ports with the way out', async (host) => {
+  const command = ['network', 'create', '--driver', 'weir', '--ipam-driver', 'weir'];
+  const unknown = await host.attemptDocker(...command, '-o', 'weir.colour=red', 'odd');
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.stderr, /weir\.colour/);
+  await create(host, 'plain');
+  const published = await host.attemptDocker(
+    'run',
+    '--rm',
+    '--network',
+    'plain',
+    '-p',
+    '8080:80',
+    IMAGE,
+    'true',
+  );
+  assert.notEqual(published.code, 0);
+  assert.match(published.stderr, /weir\.ports=ignore/);
+  await create(host, 'lenient', '-o', 'weir.ports=ignore');
+  await host.docker('run', '--rm', '--network', 'lenient', '-p', '8080:80', IMAGE, 'true');
+  await tearDown(host, 'plain', 'lenient');
+});
