@@ -73,6 +73,8 @@ export interface Container {
   id: string;
   name: string;
   labels: Record<string, string>;
+  /** Names of the networks it was configured with when it was asked for, of any driver. */
+  networks: string[];
 }
 
 /** One endpoint as Docker knows it. */

@@ -36,6 +36,7 @@ interface ContainerAnswer {
   Id: string;
   Names?: string[] | null;
   Labels?: Record<string, string> | null;
+  NetworkSettings?: { Networks?: Record<string, unknown> | null };
 }
 
 interface EventAnswer {
@@ -50,6 +51,9 @@ const EVENT_FILTERS = {
   type: ['container', 'network'],
   event: ['create', 'connect', 'disconnect', 'destroy', 'rename', 'start'],
 };
+
+/** Docker's names for having no network of one's own. */
+const NO_NETWORKS = new Set(['none', 'host']);
 
 /** Before a container is set up, Docker lists its endpoint under this prefix instead of the container's id. */
 const UNSETTLED = 'ep-';
@@ -146,7 +150,11 @@ export class DockerClient implements EndpointLookup {
     const found = list.find(({ Id, Names }) =>
       containerId === undefined ? (Names ?? []).includes(`/${containerName}`) : Id === containerId,
     );
-    return found && { id: found.Id, name: containerName, labels: found.Labels ?? {} };
+    if (found === undefined) return undefined;
+    const networks = Object.keys(found.NetworkSettings?.Networks ?? {}).filter(
+      (name) => !NO_NETWORKS.has(name),
+    );
+    return { id: found.Id, name: containerName, labels: found.Labels ?? {}, networks };
   }
 
   #get(path: string, query: Query, signal: AbortSignal): Promise<unknown> {

@@ -34,7 +34,7 @@ export interface EndpointsOptions {
 /** What Docker is told about the interface of a container. */
 export interface JoinAnswer {
   InterfaceName: { SrcName: string; DstPrefix: string };
-  Gateway?: string;
+  Gateway: string;
   StaticRoutes: StaticRoute[];
   DisableGatewayService: true;
 }
@@ -70,7 +70,7 @@ export class Endpoints {
       const known = this.#table.find(request.endpointId);
       if (known?.state === 'left') await this.#drop(known);
       else if (known !== undefined) return sameEndpoint(known, request);
-      if (request.publishesPorts) refusePorts(network.ports);
+      if (request.publishesPorts && !network.internal) refusePorts(network.ports);
       const endpoint = this.#table.add(request);
       await this.#orUndo(
         () => settled([this.#table.persist(endpoint), this.#attach(endpoint)]),
@@ -199,12 +199,26 @@ export class Endpoints {
         },
       );
     }
-    const { networks, clusterCidr } = this.#options;
-    const taken = new Set(others.flatMap((other) => other.routes));
-    const onLink = endpoint.onLink === undefined ? {} : { onLink: endpoint.onLink };
-    endpoint.routes = destinationsOf(networks.get(endpoint.networkId), { clusterCidr, taken, ...onLink });
+    endpoint.routes = this.#routes(endpoint, others);
     endpoint.sandbox = sandbox;
     this.#table.touch(endpoint, 'joined');
+  }
+
+  /** Which of its networks holds the default route, and in which order dockerd sets them up, is dockerd's choice. */
+  #routes({ networkId, onLink, container }: Endpoint, others: Endpoint[]): string[] {
+    const { networks, clusterCidr } = this.#options;
+    const { pools, name } = networks.get(networkId);
+    const further = (container?.networks ?? []).filter((network) => network !== name);
+    const isForeign = (network: string): boolean => networks.spaceOf(network) === undefined;
+    const isMixed = others.length === 0 && further.length > 0 && further.every(isForeign);
+    const taken = new Set(others.flatMap((other) => other.routes));
+    return destinationsOf({
+      clusterCidr,
+      pools,
+      isMixed,
+      taken,
+      ...(onLink === undefined ? {} : { onLink }),
+    });
   }
 
   /** After a failed join: as if it had never been in the sandbox. Docker deletes the endpoint next. */
@@ -251,10 +265,11 @@ export class Endpoints {
 
   #answer({ attachment, networkId, routes }: Endpoint): JoinAnswer {
     if (attachment === undefined) throw new BugError('join an endpoint that has no interface');
-    const { gateway4, internal } = this.#options.networks.get(networkId);
+    const { gateway4 } = this.#options.networks.get(networkId);
     return {
       InterfaceName: { SrcName: attachment.containerInterface, DstPrefix: 'eth' },
-      ...(internal ? {} : { Gateway: gateway4 }),
+      // also where it is --internal: the datapath keeps such a container from the world, not its routes
+      Gateway: gateway4,
       StaticRoutes: staticRoutes(gateway4, routes),
       DisableGatewayService: true,
     };

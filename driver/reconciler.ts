@@ -8,7 +8,7 @@ import type { DockerClient, DockerEvent, DockerNetwork, EndpointSighting } from 
 import type { EndpointView } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
 import { deleteNetwork } from './network-driver.ts';
-import type { Networks } from './networks.ts';
+import type { Network, Networks } from './networks.ts';
 
 export interface ReconcilerOptions {
   docker: Pick<DockerClient, 'identify' | 'networks' | 'endpoints' | 'watch'>;
@@ -16,15 +16,19 @@ export interface ReconcilerOptions {
   endpoints: Endpoints;
   log: Log;
   now: () => number;
-  /** Called for each endpoint that Docker lost without telling, after its removal: its address may go too. */
-  onLost?: (endpoint: EndpointView) => void;
+  /** After the removal of an endpoint that Docker lost without telling: its address may go too. */
+  onEndpointLost?: (endpoint: EndpointView) => void;
+  /** After the removal of a network that Docker lost without telling: its pools may go too. */
+  onNetworkLost?: (network: Network) => void;
 }
 
 /** Docker repeats a call for about 15 s; an endpoint or network younger than this may still be in the making. */
 const GRACE_MS = 30_000;
 const REQUEST_MS = 10_000;
 const SHORTEST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 1_000;
+/** Between comparisons that nothing asked for. */
+const IDLE_MS = 60_000;
 
 export class Reconciler {
   readonly #options: ReconcilerOptions;
@@ -71,11 +75,11 @@ export class Reconciler {
   }
 
   async #compare(
-    network: { id: string; createdAt: number },
+    network: Network,
     members: EndpointView[],
     present: ReadonlyMap<string, DockerNetwork>,
   ): Promise<boolean> {
-    const { networks, endpoints, docker, now } = this.#options;
+    const { networks, endpoints, docker, now, log, onNetworkLost } = this.#options;
     const found = present.get(network.id);
     if (found !== undefined) await endpoints.learnNetwork(network.id, found.name);
     if (found !== undefined && members.length === 0) return true;
@@ -85,7 +89,10 @@ export class Reconciler {
     if (sightings !== undefined) return results.every(Boolean);
     if (now() - network.createdAt < GRACE_MS) return false;
     await deleteNetwork(networks, endpoints, network.id);
-    this.#options.log.info('network removed, Docker has it no longer', { network: network.id.slice(0, 12) });
+    log.info('network removed, Docker has it no longer', {
+      network: network.name ?? network.id.slice(0, 12),
+    });
+    onNetworkLost?.(network);
     return true;
   }
 
@@ -106,7 +113,7 @@ export class Reconciler {
 
   /** Removes what Docker does not have: at once if a container had it, later if one may still get it. */
   async #collect(member: EndpointView): Promise<boolean> {
-    const { endpoints, log, onLost } = this.#options;
+    const { endpoints, log, onEndpointLost } = this.#options;
     const isInUse =
       member.state === 'ready' || member.state === 'waiting-for-identity' || member.state === 'restoring';
     if (!endpoints.hasRested(member.key, isInUse ? 0 : GRACE_MS)) return false;
@@ -115,7 +122,7 @@ export class Reconciler {
       address: member.ipv4,
       container: member.containerName,
     });
-    onLost?.(member);
+    onEndpointLost?.(member);
     return true;
   }
 
@@ -130,7 +137,7 @@ export class Reconciler {
       if (this.#isAsked) pause = SHORTEST_PAUSE_MS;
       this.#isAsked = false;
       const isSettled = await this.#attempt();
-      await this.#pause(isSettled ? undefined : pause);
+      await this.#pause(isSettled ? IDLE_MS : pause);
       pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
     }
   }
@@ -146,10 +153,10 @@ export class Reconciler {
   }
 
   /** Until asked, or for so long. */
-  async #pause(ms: number | undefined): Promise<void> {
+  async #pause(ms: number): Promise<void> {
     if (this.#isAsked || this.#stopping.signal.aborted) return;
     await new Promise<void>((resolve) => {
-      const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
+      const timer = setTimeout(resolve, ms);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();

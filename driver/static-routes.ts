@@ -1,9 +1,9 @@
 /**
- * What Join answers about routes. Docker fails a start with "file exists" when a route is there already, so no route is
- * given twice to one container.
+ * What Join answers about routes. Weir's containers live by their default route: a static route is a trap, since dockerd
+ * refuses any further address of the container that lies under it ("conflicts with existing route"), and all networks of
+ * weir share one address space. So there is one only where a container could not answer otherwise.
  */
 import { addressBytes, addressFromBytes, cidrContains, parseCidr } from '../base/index.ts';
-import type { Network } from './networks.ts';
 
 /** RouteType 0 goes by a next hop, 1 is on the link. */
 export interface StaticRoute {
@@ -12,62 +12,52 @@ export interface StaticRoute {
   NextHop: string;
 }
 
-/** How often a prefix may be cut in two to tell a further network's routes from those given before. */
-const MOST_CUTS = 3;
-
-/** The 2^cuts parts of an IPv4 prefix. */
-function partsOf(prefix: string, cuts: number): string[] {
-  const { address, length } = parseCidr(prefix);
-  if (length + cuts > 32) return [];
-  const first = addressBytes(address).readUInt32BE(12);
-  return Array.from({ length: 2 ** cuts }, (_, index) => {
-    const bytes = addressBytes(address);
-    bytes.writeUInt32BE(first + index * 2 ** (32 - length - cuts), 12);
-    return `${addressFromBytes(bytes)}/${length + cuts}`;
-  });
-}
-
-/** The coarsest parts of a prefix that are not taken; none when even the finest are. */
-function untaken(prefix: string, taken: ReadonlySet<string>, mostCuts: number): string[] {
-  for (let cuts = 0; cuts <= mostCuts; cuts++) {
-    const parts = partsOf(prefix, cuts);
-    if (!parts.some((part) => taken.has(part))) return parts;
-  }
-  return [];
-}
-
 export interface RouteSetting {
+  /** All addresses that weir may give. */
   clusterCidr: string;
-  /** Destinations that other endpoints of the container were given. */
-  taken: ReadonlySet<string>;
+  pools: string[];
   /** The prefix that the kernel takes to be on the link, where the address came with a short mask. */
   onLink?: string;
+  /** Whether this is the container's only weir network, and one of another driver may hold its default route. */
+  isMixed: boolean;
+  /** Destinations that other endpoints of the container were given: giving one twice fails with "file exists". */
+  taken: ReadonlySet<string>;
 }
 
-/**
- * Destinations that lead to weir through this network: the cluster's addresses and the network's own pools. A container
- * whose default route is not weir's needs them to answer at all. An internal network has no default route, so its
- * routes must not vanish with another network's: where they are taken it gets their halves, quarters or eighths. So
- * does a prefix that the kernel would else look for on the link, where nobody is.
- */
-export function destinationsOf(network: Network, { clusterCidr, taken, onLink }: RouteSetting): string[] {
-  const cluster = parseCidr(clusterCidr);
-  const own = network.pools.filter((pool) => !cidrContains(cluster, parseCidr(pool)));
-  const prefixes = new Set([cluster.text, ...own, ...(onLink === undefined ? [] : [onLink])]);
-  const occupied = new Set([...taken, ...(onLink === undefined ? [] : [onLink])]);
-  return [...prefixes].flatMap((prefix) => {
-    const mostCuts = network.internal || prefix === onLink ? MOST_CUTS : 0;
-    return untaken(prefix, occupied, mostCuts);
-  });
+/** The IPv4 prefix of this length at an address. */
+function prefixAt(first: number, length: number): string {
+  const bytes = addressBytes('0.0.0.0');
+  bytes.writeUInt32BE(first, 12);
+  return `${addressFromBytes(bytes)}/${length}`;
+}
+
+function firstOf(address: string, length: number): number {
+  const step = 2 ** (32 - length);
+  return Math.floor(addressBytes(address).readUInt32BE(12) / step) * step;
 }
 
 /** The prefix that an address with a mask puts on the link; undefined for a host address. */
 export function onLinkPrefix(address: string, length: number): string | undefined {
-  if (length >= 32) return undefined;
-  const bytes = addressBytes(address);
-  const step = 2 ** (32 - length);
-  bytes.writeUInt32BE(Math.floor(bytes.readUInt32BE(12) / step) * step, 12);
-  return `${addressFromBytes(bytes)}/${length}`;
+  return length >= 32 ? undefined : prefixAt(firstOf(address, length), length);
+}
+
+/** Both halves of an IPv4 prefix; they win over the route of the whole. */
+function halvesOf(prefix: string): string[] {
+  const { address, length } = parseCidr(prefix);
+  const first = firstOf(address, length);
+  return [prefixAt(first, length + 1), prefixAt(first + 2 ** (31 - length), length + 1)];
+}
+
+/**
+ * Destinations beside the default route: what the kernel would else look for on the link, where nobody is; and, for a
+ * container that is on other drivers' networks too, all of weir.
+ */
+export function destinationsOf({ clusterCidr, pools, onLink, isMixed, taken }: RouteSetting): string[] {
+  const cluster = parseCidr(clusterCidr);
+  const outside = pools.filter((pool) => pool !== onLink && !cidrContains(cluster, parseCidr(pool)));
+  const ofWeir = isMixed ? [cluster.text, ...outside] : [];
+  const local = onLink === undefined ? [] : halvesOf(onLink);
+  return [...new Set([...local, ...ofWeir])].filter((destination) => !taken.has(destination));
 }
 
 /** Routes in the form of the protocol; the gateway itself must be on the link first. */
