@@ -12,12 +12,8 @@ const CGROUPS = '/sys/fs/cgroup';
 
 /** Start time of a process since boot: with its id, a name that is never given twice. */
 function startTime(pid: number | string): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
+  const stat = contentOf(`/proc/${pid}/stat`);
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
 }
 
 /** A new folder for one lab object, marked as owned by this process. */
@@ -35,17 +31,25 @@ function ownerLives(folder: string): boolean {
   return startTime(pid) === started;
 }
 
-/** Every process that sees the lab object's private folder mounted: its holder, dockerd, shims, agent, commands. */
+function contentOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return ''; // the process has ended meanwhile
+  }
+}
+
+/**
+ * Every process that sees the lab object's private folder mounted: its holder, dockerd, shims, agent, commands. And
+ * their children: the first process of a container does not see it.
+ */
 function processesIn(folder: string): number[] {
   const mark = `${basename(folder)}/var/lib/weir /var/lib/weir `;
-  return readdirSync('/proc').flatMap((pid) => {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return [];
-    try {
-      return readFileSync(`/proc/${pid}/mountinfo`, 'utf8').includes(mark) ? [Number(pid)] : [];
-    } catch {
-      return []; // ended meanwhile
-    }
-  });
+  const pids = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid);
+  const inside = new Set(pids.filter((pid) => contentOf(`/proc/${pid}/mountinfo`).includes(mark)));
+  const parentOf = (pid: string): string =>
+    /^PPid:\t(\d+)$/m.exec(contentOf(`/proc/${pid}/status`))?.[1] ?? '';
+  return [...inside, ...pids.filter((pid) => !inside.has(pid) && inside.has(parentOf(pid)))].map(Number);
 }
 
 /** The cgroup folders of the lab object's containers: one per hierarchy with cgroup v1, a single one with v2. */
@@ -61,14 +65,8 @@ function groupsBelow(path: string): string[] {
 
 function containersOf(folder: string): number[] {
   const groups = cgroupFolders(folder).flatMap(groupsBelow);
-  const pids = groups.flatMap((path) => {
-    try {
-      return readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
-    } catch {
-      return [];
-    }
-  });
-  return [...new Set(pids)];
+  const pids = groups.flatMap((path) => contentOf(join(path, 'cgroup.procs')).split('\n').filter(Boolean));
+  return [...new Set(pids.map(Number))];
 }
 
 function endProcess(pid: number): void {

@@ -1,17 +1,15 @@
 /** One machine of the lab: network and mount namespaces of its own, held by one process until disposed. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { clear, claimFolder, clearLeftovers } from './leftovers.ts';
 import { attempt, background, exitCode, run } from './run.ts';
 import type { Result, RunOptions } from './run.ts';
 
-/** Private /run, weir's state folders, one bpffs, forwarding; then hold the namespaces until standard input ends. */
+/** Private /run, folders of weir and Docker, one bpffs, forwarding; then hold the namespaces until standard input ends. */
 const SETUP = `
   mount -t tmpfs tmpfs /run
   mkdir -p /run/docker/plugins /run/netns
-  for part in /var/lib/weir /etc/weir; do
-    mkdir -p "$part"
+  for part in /var/lib/weir /etc/weir /var/lib/docker /var/lib/containerd; do
+    mkdir -p "$part" "$1$part"
     mount --bind "$1$part" "$part"
   done
   while mountpoint -q /sys/fs/bpf; do umount /sys/fs/bpf; done
@@ -43,7 +41,6 @@ export class LabNamespace implements AsyncDisposable {
     cleared ??= clearLeftovers();
     await cleared;
     const folder = claimFolder(name);
-    for (const part of ['var/lib/weir', 'etc/weir']) mkdirSync(join(folder, part), { recursive: true });
     const holder = background([
       'unshare',
       '--net',
