@@ -1,5 +1,4 @@
 /** A compiled object: opened from memory, its maps shared with what is pinned, its programs verified and loaded. */
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BugError, HostError } from '../base/index.ts';
 import { BpfMap, mapShape } from './bpf-map.ts';
@@ -7,7 +6,7 @@ import type { MapShape } from './bpf-map.ts';
 import { expect, KernelError } from './failure.ts';
 import { addressOf, lastErrno, libbpf } from './libbpf.ts';
 import type { Pointer } from './libbpf.ts';
-import { closeFd, openPinned } from './pin.ts';
+import { closeFd, makeFolders, openPinned } from './pin.ts';
 import { VerifierError } from './verifier-error.ts';
 
 export interface LoadOptions {
@@ -130,7 +129,7 @@ export class BpfObject {
       expect(lib.bpf_map__set_max_entries(find(name), count), `size map ${name}`);
     }
     for (const [name, path] of Object.entries(mapPins)) {
-      mkdirSync(dirname(path), { recursive: true });
+      makeFolders(dirname(path));
       checkPinned(find(name), name, path);
       expect(lib.bpf_map__set_pin_path(find(name), path), `pin map ${name} at ${path}`);
     }

@@ -21,10 +21,10 @@ export function errnoName(code: number): string {
 export class KernelError extends HostError {
   readonly errno: string;
 
-  constructor(operation: string, code: number, detail?: string) {
+  constructor(operation: string, code: number, detail?: string, kind = 'KERNEL_REFUSED') {
     const name = errnoName(code);
     const text = detail || (getSystemErrorMap().get(-Math.abs(code))?.[1] ?? '');
-    super('KERNEL_REFUSED', `${operation}: ${name}${text && ` (${text})`}`);
+    super(kind, `${operation}: ${name}${text && ` (${text})`}`);
     this.errno = name;
   }
 }

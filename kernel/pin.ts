@@ -1,5 +1,5 @@
 /** Pins: names in a bpffs that keep maps, programs and links alive when the process that made them is gone. */
-import { closeSync, mkdirSync, readlinkSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, readlinkSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { HostError } from '../base/index.ts';
 import { ERRNO, expect } from './failure.ts';
@@ -9,9 +9,16 @@ export type PinnedKind = 'map' | 'program' | 'link';
 
 const INODE: Record<PinnedKind, string> = { map: 'bpf-map', program: 'bpf-prog', link: 'bpf_link' };
 
+/** Makes a folder and those above. Node's own recursive mkdir never returns where a file system answers ENOENT (procfs). */
+export function makeFolders(path: string): void {
+  if (existsSync(path)) return;
+  makeFolders(dirname(path));
+  mkdirSync(path);
+}
+
 /** Pins an object, making the folders above. Throws EEXIST where the name is taken, EPERM for names with a dot. */
 export function pinObject(fd: number, path: string): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolders(dirname(path));
   expect(libbpf().bpf_obj_pin(fd, path), `pin ${path}`);
 }
 
