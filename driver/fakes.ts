@@ -1,0 +1,158 @@
+/** Stand-ins for everything the driver needs, for its own tests: they remember, they can be told to fail or to be late. */
+import { silentLog } from '../base/index.ts';
+import type {
+  Attachment,
+  EndpointDatapath,
+  EndpointFacts,
+  EndpointLookup,
+  EndpointSpec,
+  IdentitySource,
+  Owner,
+  Records,
+} from './contract.ts';
+import { Endpoints } from './endpoints.ts';
+import { Networks } from './networks.ts';
+import { parseNetworkRequest } from './request.ts';
+
+/** Survives the making of a new host over it, as a store survives the agent. */
+export class FakeRecords implements Records {
+  readonly kept = new Map<string, unknown>();
+  failing = false;
+  writes = 0;
+
+  async put(key: string, value: unknown): Promise<void> {
+    await Promise.resolve();
+    if (this.failing) throw new Error('disk full');
+    this.writes++;
+    this.kept.set(key, structuredClone(value));
+  }
+
+  async delete(key: string): Promise<void> {
+    await Promise.resolve();
+    this.kept.delete(key);
+  }
+
+  list(prefix: string): Promise<{ key: string; value: unknown }[]> {
+    const found = [...this.kept].filter(([key]) => key.startsWith(prefix));
+    return Promise.resolve(structuredClone(found.map(([key, value]) => ({ key, value }))));
+  }
+}
+
+export class FakeDatapath implements EndpointDatapath {
+  readonly specs = new Map<string, EndpointSpec>();
+  readonly owners = new Map<string, Owner>();
+  /** Everything that was asked, "create key", "activate key identity", "remove key". */
+  readonly calls: string[] = [];
+  failing: 'create' | 'activate' | 'remove' | undefined;
+  #next = 1;
+
+  async createEndpoint(spec: EndpointSpec): Promise<Attachment> {
+    await this.#step('create', spec.key);
+    this.specs.set(spec.key, spec);
+    const endpointId = spec.endpointId ?? this.#next++;
+    return { endpointId, hostInterface: `weir${endpointId}`, containerInterface: `wc${endpointId}` };
+  }
+
+  async activateEndpoint(key: string, owner: Owner): Promise<void> {
+    await this.#step('activate', `${key} ${owner.identity}`);
+    if (!this.specs.has(key)) throw new Error(`activate ${key}, which does not exist`);
+    this.owners.set(key, owner);
+  }
+
+  async removeEndpoint(key: string): Promise<void> {
+    await this.#step('remove', key);
+    this.specs.delete(key);
+    this.owners.delete(key);
+  }
+
+  async #step(what: 'create' | 'activate' | 'remove', about: string): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.failing === what) throw new Error(`${what} fails`);
+    this.calls.push(`${what} ${about}`);
+  }
+}
+
+/** Numbers from 256 up, one per label set. */
+export class FakeIdentities implements IdentitySource {
+  readonly numbers = new Map<string, number>();
+  readonly held = new Map<string, number>();
+
+  acquire(labels: string[], holder: string): Promise<{ id: number }> {
+    const set = [...labels].sort().join(' ');
+    const id = this.numbers.get(set) ?? 256 + this.numbers.size;
+    this.numbers.set(set, id);
+    this.held.set(holder, id);
+    return Promise.resolve({ id });
+  }
+
+  release(holder: string): Promise<void> {
+    this.held.delete(holder);
+    return Promise.resolve();
+  }
+}
+
+/** Knows endpoints once it was told; silent until aborted while `isSilent`. */
+export class FakeDocker implements EndpointLookup {
+  readonly facts = new Map<string, EndpointFacts>();
+  isSilent = false;
+  asked = 0;
+
+  identify(_networkId: string, endpointId: string, signal: AbortSignal): Promise<EndpointFacts | undefined> {
+    this.asked++;
+    if (!this.isSilent) return Promise.resolve(this.facts.get(endpointId));
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('no answer'))));
+  }
+
+  /** Endpoint `endpointId` is container `name` on network `networkName`. */
+  tell(endpointId: string, networkName: string, name: string, labels: Record<string, string> = {}): void {
+    this.facts.set(endpointId, {
+      networkName,
+      container: { id: `id-of-${name}`, name, labels, networks: [networkName] },
+    });
+  }
+}
+
+export interface FakeHost {
+  records: FakeRecords;
+  datapath: FakeDatapath;
+  identities: FakeIdentities;
+  docker: FakeDocker;
+  networks: Networks;
+  endpoints: Endpoints;
+  /** Moves the clock. */
+  pass(ms: number): void;
+  /** As `docker network create` with these `-o` options does it. */
+  network(
+    id: string,
+    options?: Record<string, string>,
+    flags?: { internal?: boolean; gateway?: string },
+  ): Promise<void>;
+  /** As dockerd starts a container: CreateEndpoint, then Join. */
+  run(key: string, networkId: string, ipv4: string, sandbox: string): ReturnType<Endpoints['join']>;
+}
+
+export function fakeHost(records = new FakeRecords(), lookupMs = 20): FakeHost {
+  const [datapath, identities, docker] = [new FakeDatapath(), new FakeIdentities(), new FakeDocker()];
+  let time = 1_000_000;
+  const now = (): number => time;
+  const networks = new Networks({ records, now });
+  const admit = (labels: Record<string, string>): string[] =>
+    Object.entries(labels).map(([key, value]) => `container:${key}=${value}`);
+  const clusterCidr = '10.210.0.0/16';
+  const common = { records, networks, datapath, identities, docker, clusterCidr, lookupMs, now };
+  const endpoints = new Endpoints({ ...common, filter: { admit }, log: silentLog });
+  return {
+    ...common,
+    endpoints,
+    pass: (ms) => (time += ms),
+    async network(id, generic = {}, { internal = false, gateway = '' } = {}) {
+      const Options = { 'com.docker.network.internal': internal, 'com.docker.network.generic': generic };
+      const IPv4Data = [{ Pool: '10.210.0.0/24', Gateway: gateway }];
+      await networks.create(parseNetworkRequest({ NetworkID: id, Options, IPv4Data, IPv6Data: [] }));
+    },
+    async run(key, networkId, ipv4, sandbox) {
+      await endpoints.create({ networkId, endpointId: key, ipv4, publishesPorts: false });
+      return endpoints.join({ networkId, endpointId: key, sandbox });
+    },
+  };
+}
