@@ -1,0 +1,248 @@
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import * as fc from 'fast-check';
+import { UserError, cidrContains, parseCidr, silentLog } from '../base/index.ts';
+import { openEmbeddedStore } from '../kvstore/index.ts';
+import type { Store } from '../kvstore/index.ts';
+import { Ipam } from './ipam.ts';
+
+const root = mkdtempSync(path.join(tmpdir(), 'weir-ipam-model-'));
+process.on('exit', () => rmSync(root, { recursive: true }));
+let made = 0;
+
+/** Small enough that pools run full all the time. */
+const NODE = '10.210.0.0/28';
+const SUBNETS = [
+  { subnet: '', range: '' },
+  { subnet: '10.77.0.0/28', range: '' },
+  { subnet: '10.78.0.0/28', range: '10.78.0.8/30' },
+];
+
+type Step =
+  | { act: 'pool'; which: number }
+  | { act: 'closePool' | 'any' | 'gateway'; pool: number }
+  | { act: 'exact'; pool: number; host: number }
+  | { act: 'free' | 'freeAgain'; held: number }
+  | { act: 'wait'; seconds: number }
+  | { act: 'restart' };
+
+const index = fc.nat(30);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ act: fc.constant('pool' as const), which: fc.nat(2) }) },
+  { weight: 12, arbitrary: fc.record({ act: fc.constant('any' as const), pool: index }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ act: fc.constantFrom('closePool' as const, 'gateway' as const), pool: index }),
+  },
+  { weight: 3, arbitrary: fc.record({ act: fc.constant('exact' as const), pool: index, host: fc.nat(15) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ act: fc.constantFrom('free' as const, 'freeAgain' as const), held: index }),
+  },
+  { weight: 2, arbitrary: fc.record({ act: fc.constant('wait' as const), seconds: fc.nat(40) }) },
+  { weight: 1, arbitrary: fc.record({ act: fc.constant('restart' as const) }) },
+);
+
+interface ModelPool {
+  id: string;
+  cidr: string;
+  range: string;
+  isFlat: boolean;
+}
+
+/** What a person would keep on paper: who holds what, and when what was freed. */
+class Model {
+  pools: ModelPool[] = [];
+  held = new Map<string, ModelPool>();
+  freedAt = new Map<string, number>();
+  gone: { address: string; pool: ModelPool }[] = [];
+
+  usable({ cidr, range, isFlat }: ModelPool): string[] {
+    const prefix = cidr.replace(/\d+\/28$/, '');
+    const all = Array.from({ length: 14 }, (_, n) => `${prefix}${n + 1}`);
+    return all.filter(
+      (address) => cidrContains(parseCidr(range), address) && !(isFlat && address === '10.210.0.1'),
+    );
+  }
+
+  free(address: string, now: number): void {
+    this.gone.push({ address, pool: this.held.get(address)! });
+    this.held.delete(address);
+    this.freedAt.set(address, now);
+  }
+}
+
+class Scene {
+  readonly model = new Model();
+  readonly clock = { time: 1_000_000, now: (): number => this.clock.time };
+  readonly #file = path.join(root, String(++made), 'store.json');
+  #store: Store | undefined;
+  #ipam: Ipam | undefined;
+
+  get ipam(): Ipam {
+    return this.#ipam!;
+  }
+
+  async restart(): Promise<void> {
+    await this.#store?.close();
+    this.#store = await openEmbeddedStore({ file: this.#file, log: silentLog });
+    this.#ipam = await Ipam.open({
+      store: this.#store,
+      clock: this.clock,
+      clusterCidr: '10.210.0.0/16',
+      nodePrefix: NODE,
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#store?.close();
+    rmSync(path.dirname(this.#file), { recursive: true });
+  }
+
+  async take(at: Step): Promise<void> {
+    this.clock.time++; // so that no two releases are of one moment
+    const { pools, held, gone } = this.model;
+    if (at.act === 'restart') await this.restart();
+    else if (at.act === 'wait') this.clock.time += at.seconds * 1000;
+    else if (at.act === 'pool') await this.openPool(at.which);
+    else if (at.act === 'free') await this.free([...held.keys()][at.held % held.size]);
+    else if (at.act === 'freeAgain') await this.freeAgain(gone[at.held % gone.length]);
+    else if ('pool' in at) await this.useOf(pools[at.pool % pools.length], at);
+  }
+
+  async useOf(pool: ModelPool | undefined, at: Step): Promise<void> {
+    if (pool === undefined) return;
+    if (at.act === 'closePool') await this.closePool(pool);
+    if (at.act === 'any') await this.any(pool);
+    if (at.act === 'gateway') await this.gateway(pool);
+    if (at.act === 'exact') await this.exact(pool, pool.cidr.replace(/\d+\/28$/, String(at.host)));
+  }
+
+  async openPool(which: number): Promise<void> {
+    const { subnet, range } = SUBNETS[which]!;
+    const owner = this.model.pools.find((pool) => !pool.isFlat && pool.cidr === subnet);
+    const isUsed = [...this.model.held.values()].includes(owner!);
+    const asked = this.ipam.requestPool({ space: 'local', subnet, range, ipv6: false });
+    if (isUsed) return assert.rejects(asked, { code: 'POOL_OVERLAP' });
+    const { id, cidr } = await asked;
+    this.model.pools = this.model.pools.filter((pool) => pool !== owner);
+    this.model.pools.push({ id, cidr, range: range === '' ? cidr : range, isFlat: subnet === '' });
+  }
+
+  async closePool(pool: ModelPool): Promise<void> {
+    await this.ipam.releasePool(pool.id);
+    for (const [address, holder] of this.model.held)
+      if (holder === pool) this.model.free(address, this.clock.time);
+    this.model.pools = this.model.pools.filter((other) => other !== pool);
+    if (pool.isFlat) return;
+    for (const address of this.model.freedAt.keys())
+      if (cidrContains(parseCidr(pool.cidr), address)) this.model.freedAt.delete(address);
+  }
+
+  async any(pool: ModelPool): Promise<void> {
+    const { held, freedAt } = this.model;
+    const free = this.model.usable(pool).filter((address) => !held.has(address));
+    const asked = this.ipam.requestAddress({ poolId: pool.id, address: '', isGateway: false });
+    if (free.length === 0) return assert.rejects(asked, { code: 'POOL_EXHAUSTED' });
+    const given = (await asked).replace('/32', '');
+    assert.ok(free.includes(given), `${given} is not free in ${pool.range}`);
+    const restOf = (address: string): number => this.clock.time - (freedAt.get(address) ?? 0);
+    const longest = Math.max(...free.map(restOf));
+    if (restOf(given) < 30_000)
+      assert.equal(restOf(given), longest, `${given} did not rest although another did longer`);
+    held.set(given, pool);
+  }
+
+  async gateway(pool: ModelPool): Promise<void> {
+    const { held } = this.model;
+    const hasFree = this.model.usable({ ...pool, range: pool.cidr }).some((address) => !held.has(address));
+    const asked = this.ipam.requestAddress({ poolId: pool.id, address: '', isGateway: true });
+    const given = await asked.catch((error: unknown) =>
+      assert.ok(error instanceof UserError && error.code === 'POOL_EXHAUSTED'),
+    );
+    if (given === undefined) return assert.ok(!hasFree || pool.range !== pool.cidr);
+    const address = given.replace('/28', '');
+    if (pool.isFlat) return assert.equal(address, '10.210.0.1');
+    assert.ok(!held.has(address));
+    held.set(address, pool);
+  }
+
+  async exact(pool: ModelPool, address: string): Promise<void> {
+    const asked = this.ipam.requestAddress({ poolId: pool.id, address, isGateway: false });
+    const isUsable = this.model.usable({ ...pool, range: pool.cidr }).includes(address);
+    if (!isUsable || this.model.held.has(address)) return assert.rejects(asked, UserError);
+    assert.equal(await asked, `${address}/32`);
+    this.model.held.set(address, pool);
+  }
+
+  async free(address: string | undefined): Promise<void> {
+    if (address === undefined) return;
+    await this.ipam.releaseAddress(this.model.held.get(address)!.id, address);
+    this.model.free(address, this.clock.time);
+  }
+
+  /** A release that comes once more must not take the address from the next network that got it. */
+  async freeAgain(released: Model['gone'][number] | undefined): Promise<void> {
+    if (released === undefined || this.model.held.get(released.address) === released.pool) return;
+    await this.ipam.releaseAddress(released.pool.id, released.address);
+  }
+
+  check(): void {
+    const got = this.ipam.addresses().map(({ address, poolId }) => `${address} ${poolId}`);
+    const want = [...this.model.held].map(([address, { id }]) => `${address} ${id}`);
+    assert.deepEqual(got.toSorted(), want.toSorted());
+  }
+}
+
+test(
+  'any sequence of requests, releases and restarts agrees with a plain model',
+  { timeout: 120_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 80 }), async (steps) => {
+        const scene = new Scene();
+        try {
+          await scene.restart();
+          for (const at of steps) {
+            await scene.take(at);
+            scene.check();
+          }
+          await scene.restart();
+          scene.check();
+        } finally {
+          await scene.close();
+        }
+      }),
+      { numRuns: 150 },
+    );
+  },
+);
+
+test('many at once never get the same address', async () => {
+  const scene = new Scene();
+  await scene.restart();
+  const { ipam } = scene;
+  const pools = await Promise.all(
+    SUBNETS.map(({ subnet, range }) => ipam.requestPool({ space: 'local', subnet, range, ipv6: false })),
+  );
+  const holders = new Map<string, string>();
+  const container = async (poolId: string, rounds: number): Promise<void> => {
+    for (let n = 0; n < rounds; n++) {
+      const address = await ipam
+        .requestAddress({ poolId, address: '', isGateway: false })
+        .catch(() => undefined);
+      if (address === undefined) continue;
+      assert.equal(holders.get(address), undefined, `${address} has two holders`);
+      holders.set(address, poolId);
+      await Promise.resolve();
+      holders.delete(address);
+      await Promise.all([1, 2].map(() => ipam.releaseAddress(poolId, address.replace('/32', ''))));
+    }
+  };
+  await Promise.all(Array.from({ length: 30 }, (_, n) => container(pools[n % 3]!.id, 20)));
+  assert.deepEqual(ipam.addresses(), []);
+  await scene.close();
+});

@@ -1,0 +1,258 @@
+/** Who gets which address: the rules of Docker's requests over pools and addresses. */
+import { UserError, cidrContains, parseAddress, systemClock } from '../base/index.ts';
+import type { Cidr, Clock } from '../base/index.ts';
+import type { Store } from '../kvstore/index.ts';
+import { AddressBook, REST_MS } from './address-book.ts';
+import { addressOf, rangeOf } from './ipv4-number.ts';
+import { newPool, parsePoolId, parseSpace } from './pool-id.ts';
+import type { Pool } from './pool-id.ts';
+import { PoolRegistry } from './pool-registry.ts';
+import { ipv6Unsupported, parseRange, parseSubnet } from './subnet.ts';
+
+export interface IpamOptions {
+  store: Store;
+  /** All addresses of the cluster, "10.210.0.0/16". */
+  clusterCidr: string;
+  /** This host's part of it, "10.210.0.0/24": the pool of networks without --subnet. */
+  nodePrefix: string;
+  /** Prefixes that the host routes already, weir's own left out. */
+  hostRoutes?: () => Cidr[];
+  clock?: Clock;
+}
+
+/** As Docker sends it; "" where the user gave nothing. */
+export interface PoolRequest {
+  space: string;
+  subnet: string;
+  range: string;
+  ipv6: boolean;
+}
+
+export interface PoolGrant {
+  id: string;
+  cidr: string;
+  /** Given with the pool ("10.210.0.1/24"): Docker then asks for none. */
+  gateway?: string;
+}
+
+export interface AddressRequest {
+  poolId: string;
+  /** "" for any. */
+  address: string;
+  isGateway: boolean;
+}
+
+/** One row of `weir ipam list`. */
+export interface PoolStatus {
+  id: string;
+  cidr: string;
+  range: string;
+  gateway: string;
+  capacity: number;
+  allocated: number;
+  resting: number;
+}
+
+/** What Docker knows of: the subnets of its weir networks, and all addresses in use on them (gateways and auxiliary ones too). */
+export interface InUse {
+  subnets: string[];
+  addresses: string[];
+}
+
+export class Ipam {
+  readonly #book: AddressBook;
+  readonly #pools: PoolRegistry;
+  readonly #clock: Clock;
+  /** Pools and holdings that were there at the start; only those may be stale. */
+  readonly #restored = new Set<string>();
+
+  private constructor({ store, clusterCidr, nodePrefix, hostRoutes, clock }: IpamOptions) {
+    this.#clock = clock ?? systemClock;
+    this.#book = new AddressBook(store, this.#clock);
+    this.#pools = new PoolRegistry({
+      store,
+      book: this.#book,
+      clusterCidr,
+      nodePrefix,
+      hostRoutes: hostRoutes ?? ((): Cidr[] => []),
+    });
+  }
+
+  /** Restores pools and addresses. Rejects with UserError if the configured prefixes do not fit, or meet a pool of a network made earlier. */
+  static async open(options: IpamOptions): Promise<Ipam> {
+    const ipam = new Ipam(options);
+    await ipam.#pools.load();
+    await ipam.#book.load();
+    for (const { id } of ipam.#pools.all()) ipam.#restored.add(id);
+    for (const { address, poolId } of ipam.addresses()) ipam.#restored.add(holding(address, poolId));
+    return ipam;
+  }
+
+  /** The host's own address in its prefix, the first: what containers see the host as. Never given to a container. */
+  get nodeAddress(): string {
+    return this.#pools.nodeAddress;
+  }
+
+  get nodePrefix(): Cidr {
+    return this.#pools.node;
+  }
+
+  /**
+   * A pool under a new id. Without a subnet, or with the node prefix as subnet, it is the flat one, shared by all such
+   * networks. A subnet belongs to one network; one whose network never got an address (a creation that was cut short) is
+   * given again. Rejects with UserError and changes nothing.
+   */
+  async requestPool(request: PoolRequest): Promise<PoolGrant> {
+    const pool = newPool(this.#parse(request));
+    const grant = { id: pool.id, cidr: pool.cidr.text };
+    if (!this.#pools.isFlat(pool)) {
+      await this.#pools.open(pool);
+      return grant;
+    }
+    this.#pools.checkFlat();
+    return { ...grant, gateway: `${this.nodeAddress}/${pool.cidr.length}` };
+  }
+
+  /** An address in the form Docker wants: a container's with /32, a gateway's with the pool's own length. */
+  async requestAddress({ poolId, address, isGateway }: AddressRequest): Promise<string> {
+    const pool = this.#pools.find(poolId);
+    if (pool === undefined) throw unknownPool(poolId);
+    const granted = isGateway ? await this.#gateway(pool, address) : await this.#allocate(pool, address);
+    this.#restored.delete(holding(granted, poolId));
+    if (this.#pools.find(poolId) === undefined) {
+      await this.#book.free(granted, pool.space, poolId); // the pool was released meanwhile
+      throw unknownPool(poolId);
+    }
+    return `${granted}/${isGateway ? pool.cidr.length : 32}`;
+  }
+
+  /** Harmless for what is not held by that pool. */
+  async releaseAddress(poolId: string, address: string): Promise<void> {
+    const pool = parsePoolId(poolId);
+    const freed = parseAddress(address);
+    if (pool !== undefined && !freed.includes(':')) await this.#book.free(freed, pool.space, poolId);
+  }
+
+  /** Frees all addresses of the pool too. Harmless for a pool that is not there. */
+  async releasePool(poolId: string): Promise<void> {
+    const pool = parsePoolId(poolId);
+    if (pool === undefined) return;
+    await this.#pools.close(poolId, async () => {
+      const mine = [...this.#book.held()].filter(({ holders }) => holders[pool.space] === poolId);
+      await Promise.all(mine.map(({ address }) => this.#book.free(address, pool.space, poolId)));
+    });
+  }
+
+  /** The flat pool first, then the networks' own. */
+  list(): PoolStatus[] {
+    const flat: Pool = { id: this.nodePrefix.text, space: 'local', cidr: this.nodePrefix };
+    return [flat, ...this.#pools.all()].map((pool) => {
+      const part = pool.range ?? pool.cidr;
+      const { capacity, held, resting } = this.#pools
+        .blockOf(pool)
+        .count(rangeOf(part), this.#clock.now() - REST_MS);
+      const gateway = this.#pools.gatewayOf(pool) ?? '';
+      return {
+        id: pool.id,
+        cidr: pool.cidr.text,
+        range: part.text,
+        gateway,
+        capacity,
+        allocated: held,
+        resting,
+      };
+    });
+  }
+
+  /** Addresses held. */
+  addresses(): { address: string; poolId: string }[] {
+    return [...this.#book.held()].flatMap(({ address, holders }) =>
+      Object.values(holders).map((poolId) => ({ address, poolId })),
+    );
+  }
+
+  /**
+   * Releases what was allocated before this start and Docker does not know any more: networks and containers that went
+   * while weir was away. Nothing that was requested since the start is touched. Answers with what was freed.
+   */
+  async reconcile(inUse: InUse): Promise<{ addresses: string[]; subnets: string[] }> {
+    const used = new Set(inUse.addresses);
+    const pools = this.#pools
+      .all()
+      .filter(
+        ({ id, space, cidr }) =>
+          this.#restored.has(id) && space === 'local' && !inUse.subnets.includes(cidr.text),
+      );
+    for (const { id } of pools) await this.releasePool(id);
+    const gateways = new Set(this.#pools.all().map((pool) => this.#pools.gatewayOf(pool)));
+    const stale = [...this.#book.held()].filter(({ address, holders }) => {
+      const isOld = holders.local !== undefined && this.#restored.has(holding(address, holders.local));
+      return isOld && !used.has(address) && !gateways.has(address);
+    });
+    await Promise.all(stale.map(({ address, holders }) => this.#book.free(address, 'local', holders.local!)));
+    this.#restored.clear();
+    return { addresses: stale.map(({ address }) => address), subnets: pools.map(({ cidr }) => cidr.text) };
+  }
+
+  #parse({ space, subnet, range, ipv6 }: PoolRequest): Omit<Pool, 'id'> {
+    if (ipv6) throw ipv6Unsupported();
+    if (subnet === '' && range !== '')
+      throw new UserError('RANGE_INVALID', `IP range ${range} has no subnet`, { hint: 'give --subnet too' });
+    const cidr = subnet === '' ? this.nodePrefix : parseSubnet(subnet);
+    const part = parseRange(range, cidr);
+    return { space: parseSpace(space), cidr, ...(part !== undefined && { range: part }) };
+  }
+
+  /** The flat pool's gateway is the host's own address and is not allocated; a subnet's is its first address if that is free. */
+  async #gateway(pool: Pool, wanted: string): Promise<string> {
+    const isFlat = this.#pools.isFlat(pool);
+    if (isFlat && (wanted === '' || wanted === this.nodeAddress)) return this.nodeAddress;
+    const first = rangeOf(pool.cidr).first + 1;
+    const isFree = this.#pools.blockOf(pool).holders(first) === undefined;
+    const gateway = await this.#allocate(pool, wanted === '' && isFree ? addressOf(first) : wanted);
+    try {
+      if (!isFlat) await this.#pools.setGateway(pool, gateway);
+      return gateway;
+    } catch (error) {
+      await this.#book.free(gateway, pool.space, pool.id);
+      throw error;
+    }
+  }
+
+  async #allocate(pool: Pool, wanted: string): Promise<string> {
+    const block = this.#pools.blockOf(pool);
+    if (wanted !== '') return this.#book.hold(block, addressInside(pool.cidr, wanted), pool);
+    const part = rangeOf(pool.range ?? pool.cidr);
+    const address = await this.#book.take(block, part, pool);
+    if (address === undefined) throw this.#exhausted(pool, block.count(part, 0).capacity);
+    return address;
+  }
+
+  #exhausted(pool: Pool, capacity: number): UserError {
+    const { cidr, range } = pool;
+    const name = range === undefined ? `pool ${cidr.text}` : `IP range ${range.text} of pool ${cidr.text}`;
+    const hint = this.#pools.isFlat(pool)
+      ? 'remove containers, create a network with a --subnet of its own, or give the host a larger prefix by --node-prefix-length'
+      : `remove containers, or create the network again with a larger ${range === undefined ? '--subnet' : '--ip-range'}`;
+    return new UserError('POOL_EXHAUSTED', `${name} is full: all of its ${capacity} addresses are in use`, {
+      hint,
+      retryable: true,
+    });
+  }
+}
+
+function holding(address: string, poolId: string): string {
+  return `${address} ${poolId}`;
+}
+
+function unknownPool(poolId: string): UserError {
+  return new UserError('POOL_UNKNOWN', `pool ${JSON.stringify(poolId.slice(0, 100))} is not known here`, {
+    hint: 'remove the network and create it again',
+  });
+}
+
+function addressInside(cidr: Cidr, text: string): string {
+  const address = parseAddress(text);
+  if (cidrContains(cidr, address)) return address;
+  throw new UserError('ADDRESS_OUTSIDE', `address ${address} is not inside the pool ${cidr.text}`);
+}
