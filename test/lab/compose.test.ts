@@ -11,13 +11,14 @@ import { run } from './run.ts';
 const SHOP = join(CHECKOUT, 'examples/compose/compose.yaml');
 const TWO_NETWORKS = join(CHECKOUT, 'test/lab/frontend-backend.yaml');
 
-const compose = lab(async () => {
-  const host = await LabHost.start({ name: 'compose' });
-  await importLabImage(host);
-  await host.run([join(CHECKOUT, 'scripts/demo-image')]);
-  await host.agent();
-  return host;
-});
+const compose = lab(
+  () => LabHost.start({ name: 'compose' }),
+  async (host) => {
+    await importLabImage(host);
+    await host.run([join(CHECKOUT, 'scripts/demo-image')]);
+    await host.agent();
+  },
+);
 
 function stack(host: LabHost, file: string, ...command: string[]): Promise<string> {
   const env = { DOCKER_HOST: `unix://${host.dockerSocket}` };

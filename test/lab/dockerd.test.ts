@@ -13,24 +13,25 @@ const NETWORK = 'harbour';
 /** A start that waited on Docker's own API would take 200 ms per container more, a hanging one for ever. */
 const BOOT_MS = 15_000;
 
-const dockerd = lab(async () => {
-  const host = await LabHost.start({ name: 'dockerd' });
-  await importLabImage(host);
-  await host.agent();
-  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
-  await setPolicy(host, [
-    {
-      endpointSelector: { matchLabels: { role: 'server' } },
-      ingress: [
-        {
-          fromEndpoints: [{ matchLabels: { role: 'client' } }],
-          toPorts: [{ ports: [{ port: '80', protocol: 'TCP' }] }],
-        },
-      ],
-    },
-  ]);
-  return host;
-});
+const dockerd = lab(
+  () => LabHost.start({ name: 'dockerd' }),
+  async (host) => {
+    await importLabImage(host);
+    await host.agent();
+    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
+    await setPolicy(host, [
+      {
+        endpointSelector: { matchLabels: { role: 'server' } },
+        ingress: [
+          {
+            fromEndpoints: [{ matchLabels: { role: 'client' } }],
+            toPorts: [{ ports: [{ port: '80', protocol: 'TCP' }] }],
+          },
+        ],
+      },
+    ]);
+  },
+);
 
 async function startCast(host: LabHost): Promise<void> {
   for (const role of ['server', 'client', 'stranger']) {

@@ -12,23 +12,24 @@ const ALLOWED_RUNS = 20;
 const DATAGRAMS = 10;
 const AT_ONCE = 3;
 
-const firstPacket = lab(async () => {
-  const host = await LabHost.start({ name: 'first' });
-  await importLabImage(host);
-  await host.agent();
-  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'lane');
-  await setPolicy(host, [
-    {
-      endpointSelector: { matchLabels: { role: 'target' } },
-      ingress: [{ fromEndpoints: [{ matchLabels: { role: 'friend' } }] }],
-    },
-    {
-      endpointSelector: { matchLabels: { role: 'silenced' } },
-      egress: [{ toEndpoints: [{ matchLabels: { role: 'nobody' } }] }],
-    },
-  ]);
-  return host;
-});
+const firstPacket = lab(
+  () => LabHost.start({ name: 'first' }),
+  async (host) => {
+    await importLabImage(host);
+    await host.agent();
+    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'lane');
+    await setPolicy(host, [
+      {
+        endpointSelector: { matchLabels: { role: 'target' } },
+        ingress: [{ fromEndpoints: [{ matchLabels: { role: 'friend' } }] }],
+      },
+      {
+        endpointSelector: { matchLabels: { role: 'silenced' } },
+        egress: [{ toEndpoints: [{ matchLabels: { role: 'nobody' } }] }],
+      },
+    ]);
+  },
+);
 
 /** Runs that many short-lived senders, a few at once; resolves to the number of datagrams their kernels took. */
 async function runs(host: LabHost, count: number, role: string, to: string): Promise<number> {

@@ -11,12 +11,13 @@ import type { Result } from './run.ts';
 
 const POLICY = join(CHECKOUT, 'examples/l3_l4_policy.json');
 
-const journey = lab(async () => {
-  const host = await LabHost.start({ name: 'journey' });
-  await importLabImage(host);
-  await host.agent();
-  return host;
-});
+const journey = lab(
+  () => LabHost.start({ name: 'journey' }),
+  async (host) => {
+    await importLabImage(host);
+    await host.agent();
+  },
+);
 
 function client(host: LabHost, label: string): Promise<Result> {
   const wget = ['wget', '-T', '3', '-qO-', 'http://app1'];

@@ -9,11 +9,12 @@ export interface Lab {
   test(title: string, body: (host: LabHost, context: TestContext) => Promise<void>): void;
 }
 
-/** Calls `start` before the tests of the file and ends the host after them, also when one has failed. */
-export function lab(start: () => Promise<LabHost>): Lab {
+/** Starts and prepares a host before the tests of the file and ends it after them, whatever has failed meanwhile. */
+export function lab(start: () => Promise<LabHost>, prepare: (host: LabHost) => Promise<void>): Lab {
   let host: LabHost | undefined;
   before(async () => {
     host = await start();
+    await prepare(host);
   });
   after(async () => {
     await host?.[Symbol.asyncDispose]();

@@ -21,17 +21,18 @@ const LABELS: Labels[] = [
 ];
 
 const addresses: string[] = [];
-const matrix = lab(async () => {
-  const host = await LabHost.start({ name: 'matrix' });
-  await importLabImage(host);
-  await host.agent();
-  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'grid');
-  for (const [index, labels] of LABELS.entries()) {
-    const flags = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-    addresses.push(await start(host, `box${index}`, { network: 'grid', labels: flags }));
-  }
-  return host;
-});
+const matrix = lab(
+  () => LabHost.start({ name: 'matrix' }),
+  async (host) => {
+    await importLabImage(host);
+    await host.agent();
+    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'grid');
+    for (const [index, labels] of LABELS.entries()) {
+      const flags = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+      addresses.push(await start(host, `box${index}`, { network: 'grid', labels: flags }));
+    }
+  },
+);
 
 interface Pair {
   from: number;

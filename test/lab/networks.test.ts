@@ -6,12 +6,13 @@ import { IMAGE, addressOf, importLabImage, reaches, remove, start } from './cast
 import { LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 
-const networks = lab(async () => {
-  const host = await LabHost.start({ name: 'networks' });
-  await importLabImage(host);
-  await host.agent();
-  return host;
-});
+const networks = lab(
+  () => LabHost.start({ name: 'networks' }),
+  async (host) => {
+    await importLabImage(host);
+    await host.agent();
+  },
+);
 
 async function create(host: LabHost, name: string, ...flags: string[]): Promise<void> {
   await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', ...flags, name);

@@ -9,7 +9,10 @@ const TIMEOUT = { timeoutMs: 120_000 };
 const MATRIX =
   /app2 -> app1:80\s+allowed\s+allowed\s+allowed\napp3 -> app1:80\s+allowed\s+denied\s+allowed\n/;
 
-const quickstart = lab(() => LabHost.start({ name: 'quickstart' }));
+const quickstart = lab(
+  () => LabHost.start({ name: 'quickstart' }),
+  async () => undefined,
+);
 
 async function expectNothingLeft(host: LabHost): Promise<void> {
   assert.doesNotMatch(await host.run(['ip', '-o', 'link']), /weir/);

@@ -9,6 +9,7 @@ import { Lan } from './lan.ts';
 import { after } from 'node:test';
 import { lab } from './lab-test.ts';
 import type { LabNamespace } from './namespace.ts';
+import { exitCode } from './run.ts';
 
 const HOST = '192.168.77.1';
 const WORLD = '192.168.77.2';
@@ -16,24 +17,23 @@ const PAGE = 'the world';
 
 let segment: Lan | undefined;
 let neighbour: LabNamespace;
-const world = lab(async () => {
-  segment = await Lan.start('segment');
-  neighbour = await segment.neighbour('neighbour', `${WORLD}/24`);
-  const page = join(neighbour.folder, 'www');
-  await neighbour.run(['mkdir', '-p', page]);
-  writeFileSync(join(page, 'index.html'), PAGE);
-  neighbour.background(['busybox', 'httpd', '-f', '-p', '80', '-h', page]);
-  neighbour.background(['busybox', 'nc', '-ll', '-p', '7000', '-e', 'sh', '-c', 'echo $NCREMOTEADDR; env']);
-  const host = await LabHost.start({
-    name: 'inside',
-    lan: { segment, address: `${HOST}/24`, gateway: WORLD },
-  });
-  await importLabImage(host);
-  await host.agent();
-  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'inland');
-  await start(host, 'box', { network: 'inland' });
-  return host;
-});
+const world = lab(
+  async () => {
+    segment = await Lan.start('segment');
+    neighbour = await segment.neighbour('neighbour', `${WORLD}/24`);
+    const page = join(neighbour.folder, 'www');
+    await neighbour.run(['mkdir', '-p', page]);
+    writeFileSync(join(page, 'index.html'), PAGE);
+    neighbour.background(['busybox', 'httpd', '-f', '-p', '80', '-h', page]);
+    return await LabHost.start({ name: 'inside', lan: { segment, address: `${HOST}/24`, gateway: WORLD } });
+  },
+  async (host) => {
+    await importLabImage(host);
+    await host.agent();
+    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'inland');
+    await start(host, 'box', { network: 'inland' });
+  },
+);
 after(async () => {
   await segment?.[Symbol.asyncDispose]();
 });
@@ -49,6 +49,7 @@ world.test(
       sniffer.stderr?.once('data', resolve);
     });
     assert.equal(await host.docker('exec', 'box', 'curl', '-s', '-m', '3', `http://${WORLD}`), PAGE);
+    await exitCode(sniffer);
     assert.match(seen, new RegExp(`IP ${HOST.replaceAll('.', '\\.')}\\.6[1-5]\\d{3} > `));
   },
 );
