@@ -2,6 +2,8 @@
  * Docker's API, as far as weir asks it. Never asks for a container's details: that call waits for the very lock under
  * which dockerd waits for our answer (libnetwork holds it through CreateEndpoint, Join and Leave).
  */
+import { existsSync, watch } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { describeError, HostError } from '../base/index.ts';
@@ -84,6 +86,15 @@ function eventOf(line: string): DockerEvent {
   return { type: Type, action: Action, id: Actor.ID ?? '', attributes: Actor.Attributes ?? {} };
 }
 
+async function* linesOf(stream: Readable): AsyncGenerator<string> {
+  let rest = '';
+  for await (const text of stream.setEncoding('utf8') as AsyncIterable<string>) {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines.filter((line) => line !== '');
+  }
+}
+
 export class DockerClient implements EndpointLookup {
   readonly #docker: Docker;
   readonly #socketPath: string;
@@ -118,20 +129,21 @@ export class DockerClient implements EndpointLookup {
     return network && sightingsOf(network);
   }
 
-  /** Hands on events until the stream ends or `signal` aborts, then resolves or, where it was cut, rejects. */
+  /**
+   * Hands on events until the stream ends or `signal` aborts, then resolves or, where it was cut, rejects. Lets go when
+   * the socket is taken away: a dockerd that shuts down would wait 5 s for the stream (26, 28).
+   */
   async watch(onOpen: () => void, onEvent: (event: DockerEvent) => void, signal: AbortSignal): Promise<void> {
-    const stream = (await this.#dial(
-      '/events',
-      { filters: JSON.stringify(EVENT_FILTERS) },
-      signal,
-      true,
-    )) as Readable;
-    onOpen();
-    let rest = '';
-    for await (const text of stream.setEncoding('utf8') as AsyncIterable<string>) {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) if (line !== '') onEvent(eventOf(line));
+    const query = { filters: JSON.stringify(EVENT_FILTERS) };
+    const stream = (await this.#dial('/events', query, signal, true)) as Readable;
+    const directory = watch(dirname(this.#socketPath), () => {
+      if (!existsSync(this.#socketPath)) stream.destroy();
+    });
+    try {
+      onOpen();
+      for await (const line of linesOf(stream)) onEvent(eventOf(line));
+    } finally {
+      directory.close();
     }
   }
 

@@ -16,6 +16,7 @@ import { refusePorts } from './network-options.ts';
 import type { EndpointRequest, JoinRequest } from './request.ts';
 import { Sandboxes } from './sandboxes.ts';
 import { destinationsOf, type StaticRoute, staticRoutes } from './static-routes.ts';
+import { withinMs } from './time-limit.ts';
 
 export interface EndpointsOptions {
   records: Records;
@@ -239,12 +240,15 @@ export class Endpoints {
   /** Labels of the container; known already when the container has joined another network before. */
   async #identify(endpoint: Endpoint, sandbox: string): Promise<void> {
     const { docker, log, lookupMs = LOOKUP_MS } = this.#options;
-    const sibling = this.#table.members(sandbox).find((member) => member.container !== undefined);
-    if (sibling?.container !== undefined) endpoint.container = sibling.container;
+    const siblings = this.#table.members(sandbox);
+    const container = siblings.find((member) => member.container !== undefined)?.container;
+    if (container !== undefined) endpoint.container = container;
+    // a start may wait only once, whatever the number of its networks
+    else if (siblings.length > 0) return;
     if (this.#isKnown(endpoint)) return;
     const { key, networkId } = endpoint;
     try {
-      const facts = await docker.identify(networkId, key, AbortSignal.timeout(lookupMs));
+      const facts = await withinMs(lookupMs, (signal) => docker.identify(networkId, key, signal));
       if (facts === undefined)
         throw new UserError('CONTAINER_UNKNOWN', 'Docker does not know the container yet');
       await this.learnNetwork(networkId, facts.networkName);

@@ -9,6 +9,7 @@ import type { EndpointView } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
 import { deleteNetwork } from './network-driver.ts';
 import type { Network, Networks } from './networks.ts';
+import { withinMs } from './time-limit.ts';
 
 export interface ReconcilerOptions {
   docker: Pick<DockerClient, 'identify' | 'networks' | 'endpoints' | 'watch'>;
@@ -65,7 +66,9 @@ export class Reconciler {
     const { docker, networks, endpoints } = this.#options;
     // taken before Docker is asked: what comes into being meanwhile is not missing
     const known = { networks: networks.list(), endpoints: endpoints.list() };
-    const present = new Map((await docker.networks(this.#limit())).map((network) => [network.id, network]));
+    const present = new Map(
+      (await this.#ask((signal) => docker.networks(signal))).map((network) => [network.id, network]),
+    );
     let isSettled = true;
     for (const network of known.networks) {
       const members = known.endpoints.filter((endpoint) => endpoint.networkId === network.id);
@@ -83,7 +86,7 @@ export class Reconciler {
     const found = present.get(network.id);
     if (found !== undefined) await endpoints.learnNetwork(network.id, found.name);
     if (found !== undefined && members.length === 0) return true;
-    const sightings = found && (await docker.endpoints(network.id, this.#limit()));
+    const sightings = found && (await this.#ask((signal) => docker.endpoints(network.id, signal)));
     const results = [];
     for (const member of members) results.push(await this.#compareEndpoint(member, sightings ?? []));
     if (sightings !== undefined) return results.every(Boolean);
@@ -102,7 +105,7 @@ export class Reconciler {
     const sighting = sightings.find((item) => item.endpointId === key);
     if (sighting === undefined) return this.#collect(member);
     if (state === 'waiting-for-identity') {
-      const facts = await docker.identify(networkId, key, this.#limit());
+      const facts = await this.#ask((signal) => docker.identify(networkId, key, signal));
       if (facts === undefined) return false;
       await endpoints.resolve(key, facts);
     } else if (containerId !== '' && sighting.containerName !== '') {
@@ -126,8 +129,8 @@ export class Reconciler {
     return true;
   }
 
-  #limit(): AbortSignal {
-    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(REQUEST_MS)]);
+  #ask<T>(question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withinMs(REQUEST_MS, question, this.#stopping.signal);
   }
 
   /** Compares whenever asked, and again while something is open, ever less often. */
