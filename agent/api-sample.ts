@@ -20,10 +20,15 @@ function endpoint(change: Pick<api.Endpoint, 'id'> & Partial<api.Endpoint>): api
   };
 }
 
+const BOTH_NETWORKS: api.IdentityRef = {
+  id: 258,
+  labels: ['container:id=app2', 'weir:network=app-net', 'weir:network=back'],
+};
+
 export const sampleEndpoints: api.Endpoint[] = [
   endpoint({ id: 1 }),
-  endpoint({ id: 2 }),
-  endpoint({ id: 3, containerName: 'app2', network: 'back', ipv6: 'fd00::3' }),
+  endpoint({ id: 2, identity: BOTH_NETWORKS }),
+  endpoint({ id: 3, containerName: 'app2', network: 'back', ipv6: 'fd00::3', identity: BOTH_NETWORKS }),
 ];
 
 export const sampleFlow: api.Flow = {

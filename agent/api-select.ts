@@ -21,7 +21,7 @@ function matcher(id: string): (endpoint: api.Endpoint) => boolean {
 }
 
 /** All endpoints that `id` names; a container on several networks has several. */
-export function selectEndpoints(endpoints: api.Endpoint[], id: string): api.Endpoint[] {
+function selectEndpoints(endpoints: api.Endpoint[], id: string): api.Endpoint[] {
   const found = endpoints.filter(matcher(id));
   if (found.length > 0) return found;
   throw new UserError('ENDPOINT_NOT_FOUND', `no endpoint "${id}"`, {
@@ -32,11 +32,22 @@ export function selectEndpoints(endpoints: api.Endpoint[], id: string): api.Endp
 
 /** The one endpoint that `id` names. */
 export function selectEndpoint(endpoints: api.Endpoint[], id: string): api.Endpoint {
-  const [first, ...others] = selectEndpoints(endpoints, id);
-  if (first !== undefined && others.length === 0) return first;
-  const numbers = [first, ...others].map((endpoint) => `${endpoint!.id} (${endpoint!.network})`);
-  throw new UserError('ENDPOINT_AMBIGUOUS', `"${id}" is ${numbers.length} endpoints`, {
-    hint: `say which: ${numbers.join(', ')}`,
+  const found = selectEndpoints(endpoints, id);
+  if (found.length > 1) throw ambiguous(found, id);
+  return found[0]!;
+}
+
+/** The one identity behind `id`: the endpoints of a container on several networks share theirs. */
+export function selectIdentity(endpoints: api.Endpoint[], id: string): api.IdentityRef {
+  const found = selectEndpoints(endpoints, id);
+  if (new Set(found.map((endpoint) => endpoint.identity.id)).size > 1) throw ambiguous(found, id);
+  return found[0]!.identity;
+}
+
+function ambiguous(found: api.Endpoint[], id: string): UserError {
+  const each = found.map((endpoint) => `${endpoint.id} (${endpoint.containerName} on ${endpoint.network})`);
+  return new UserError('ENDPOINT_AMBIGUOUS', `"${id}" is ${each.length} endpoints`, {
+    hint: `say which: ${each.join(', ')}`,
   });
 }
 

@@ -114,6 +114,13 @@ const CASES: { method: Method; path: string; url?: string; body?: object; status
     { method: 'get', path: '/v1/policy/wait', url: '/v1/policy/wait?revision=1&revision=2', status: 400 },
     { method: 'get', path: '/v1/bpf/policy' },
     { method: 'get', path: '/v1/bpf/policy', url: '/v1/bpf/policy?endpoint=app2', want: { length: 1 } },
+    {
+      method: 'get',
+      path: '/v1/bpf/policy',
+      url: '/v1/bpf/policy?endpoint=container-id:c0ff',
+      status: 400,
+      want: { code: 'ENDPOINT_AMBIGUOUS' },
+    },
     { method: 'get', path: '/v1/bpf/ct' },
     { method: 'get', path: '/v1/bpf/ipcache' },
     { method: 'get', path: '/v1/bpf/endpoint' },

@@ -13,7 +13,7 @@ import {
   smallBody,
   traceRequestOf,
 } from './api-request.ts';
-import { selectEndpoint, selectEndpoints, withLabels } from './api-select.ts';
+import { selectEndpoint, selectIdentity, withLabels } from './api-select.ts';
 import type { AgentState, Answer } from './api-state.ts';
 
 const DEFAULT_WAIT_MS = 360_000;
@@ -150,10 +150,7 @@ function bpfRoutes(app: Express, state: AgentState): void {
     '/v1/bpf/policy',
     answer(async (request) => {
       const id = single(queryOf(request, ['endpoint']), 'endpoint');
-      // The endpoints of one container share one identity, so the first stands for all.
-      return state.bpf.policy(
-        id === undefined ? undefined : selectEndpoints(await state.endpoints(), id)[0]?.identity.id,
-      );
+      return state.bpf.policy(id === undefined ? undefined : selectIdentity(await state.endpoints(), id).id);
     }),
   );
   app.get(
@@ -192,7 +189,7 @@ async function tracePolicy(state: AgentState, request: Request): Promise<api.Tra
   queryOf(request, []);
   const { source, destination, dports } = traceRequestOf(request);
   const labelsOfParty = async ({ labels, endpoint }: api.TraceParty): Promise<string[]> =>
-    labels ?? selectEndpoints(await state.endpoints(), String(endpoint))[0]!.identity.labels;
+    labels ?? selectIdentity(await state.endpoints(), String(endpoint)).labels;
   return state.tracePolicy({
     source: await labelsOfParty(source),
     destination: await labelsOfParty(destination),

@@ -8,7 +8,7 @@
  */
 export type { FlowEvent } from './event.ts';
 export type { FlowFilter } from './filter.ts';
-export { enrich, type FlowNames } from './flow.ts';
+export type { FlowNames } from './flow.ts';
 export { Monitor } from './monitor.ts';
 export type { FlowSink, FlowSubscription } from './subscription.ts';
 export { WallClock } from './wall-clock.ts';
