@@ -2,6 +2,7 @@
 import {
   bytes,
   decodeAttributes,
+  given,
   macBytes,
   macText,
   nested,
@@ -11,6 +12,7 @@ import {
   text,
   u32,
   u8,
+  whole,
 } from './netlink-attribute.ts';
 
 export const RTM_LINK = { create: 16, delete: 17, get: 18, set: 19 } as const;
@@ -65,16 +67,16 @@ function header(index: number, up?: boolean): Buffer {
 
 function fields({ name, mac, mtu, master }: LinkFields): Buffer[] {
   return [
-    ...(name === undefined ? [] : [text(IFLA.name, name)]),
-    ...(mac === undefined ? [] : [bytes(IFLA.address, macBytes(mac))]),
-    ...(mtu === undefined ? [] : [u32(IFLA.mtu, mtu)]),
-    ...(master === undefined ? [] : [u32(IFLA.master, master)]),
+    given(name, (value) => text(IFLA.name, value)),
+    given(mac, (value) => bytes(IFLA.address, macBytes(value))),
+    given(mtu, (value) => u32(IFLA.mtu, value)),
+    given(master, (value) => u32(IFLA.master, value)),
   ];
 }
 
 export function encodeLink(link: LinkFields): Buffer {
-  const kind = link.kind === undefined ? [] : [nested(IFLA.info, text(INFO.kind, link.kind))];
-  return Buffer.concat([header(link.index ?? 0, link.up), ...fields(link), ...kind]);
+  const kind = given(link.kind, (value) => nested(IFLA.info, text(INFO.kind, value)));
+  return Buffer.concat([header(link.index ?? 0, link.up), ...fields(link), kind]);
 }
 
 /** A veth pair; both ends are made in one request, so that neither is ever seen without its MAC and MTU. */
@@ -106,8 +108,6 @@ export function decodeLink(payload: Buffer): Link | undefined {
     up: (flags & IFF.up) !== 0,
     carrier: (flags & IFF.lowerUp) !== 0,
     loopback: (flags & IFF.loopback) !== 0,
-    ...(kind === undefined ? {} : { kind }),
-    ...(master === undefined ? {} : { master }),
-    ...(peerIndex === undefined ? {} : { peerIndex }),
+    ...whole({ kind, master, peerIndex }),
   };
 }

@@ -2,7 +2,15 @@
 import { familyOf } from '../base/index.ts';
 import type { Family } from '../base/index.ts';
 import { AF, familyFrom } from './interface-address.ts';
-import { address, bytes, decodeAttributes, macBytes, macText, readAddress } from './netlink-attribute.ts';
+import {
+  address,
+  bytes,
+  decodeAttributes,
+  given,
+  macBytes,
+  macText,
+  readAddress,
+} from './netlink-attribute.ts';
 
 export const RTM_NEIGHBOUR = { create: 28, delete: 29, get: 30 } as const;
 
@@ -29,9 +37,9 @@ function header(af: number, ifindex: number, state: number): Buffer {
 
 export function encodeNeighbour(neighbour: { ifindex: number; address: string; mac?: string }): Buffer {
   const { ifindex, address: at, mac } = neighbour;
-  const known = mac === undefined ? [] : [bytes(NDA.mac, macBytes(mac))];
+  const known = given(mac, (value) => bytes(NDA.mac, macBytes(value)));
   const state = mac === undefined ? 0 : PERMANENT;
-  return Buffer.concat([header(AF[familyOf(at)], ifindex, state), address(NDA.address, at), ...known]);
+  return Buffer.concat([header(AF[familyOf(at)], ifindex, state), address(NDA.address, at), known]);
 }
 
 export function encodeNeighbourFilter(): Buffer {

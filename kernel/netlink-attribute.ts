@@ -47,6 +47,17 @@ export function address(type: number, value: string): Buffer {
   return bytes(type, rawAddress(value));
 }
 
+/** An attribute for what is given, nothing for what is left out. */
+export function given<T>(value: T | undefined, encode: (value: T) => Buffer): Buffer {
+  return value === undefined ? Buffer.alloc(0) : encode(value);
+}
+
+/** Keys that lead to something; the inverse of `given` for what is decoded. */
+export function whole<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
+
 /** Attributes by type; of a repeated one, the first. Stops at the first that does not fit, as the kernel's parser does. */
 export function decodeAttributes(payload: Buffer): Attributes {
   const found: Attributes = new Map();
@@ -79,8 +90,8 @@ export function readNested(found: Attributes, type: number): Attributes {
 }
 
 export function rawAddress(value: string): Buffer {
-  const whole = addressBytes(value);
-  return value.includes(':') ? whole : whole.subarray(12);
+  const mapped = addressBytes(value);
+  return value.includes(':') ? mapped : mapped.subarray(12);
 }
 
 /** Text of 4 or 16 bytes. */

@@ -3,7 +3,7 @@ import { familyOf } from '../base/index.ts';
 import type { Family } from '../base/index.ts';
 import { AF, familyFrom, SCOPE, scopeFrom, splitPrefix } from './interface-address.ts';
 import type { Scope } from './interface-address.ts';
-import { address, decodeAttributes, readAddress, readU32, u32 } from './netlink-attribute.ts';
+import { address, decodeAttributes, given, readAddress, readU32, u32, whole } from './netlink-attribute.ts';
 import type { Attributes } from './netlink-attribute.ts';
 
 export const RTM_ROUTE = { create: 24, delete: 25, get: 26 } as const;
@@ -79,11 +79,11 @@ function defaultScope({ type, gateway }: NewRoute, family: Family): number {
 function attributes({ destination, ifindex, gateway, source, table, metric }: NewRoute): Buffer[] {
   const { address: base, length } = splitPrefix(destination);
   return [
-    ...(length === 0 ? [] : [address(RTA.destination, base)]),
-    ...(ifindex === undefined ? [] : [u32(RTA.output, ifindex)]),
-    ...(gateway === undefined ? [] : [address(RTA.gateway, gateway)]),
-    ...(source === undefined ? [] : [address(RTA.source, source)]),
-    ...(metric === undefined ? [] : [u32(RTA.priority, metric)]),
+    given(length === 0 ? undefined : base, (value) => address(RTA.destination, value)),
+    given(ifindex, (value) => u32(RTA.output, value)),
+    given(gateway, (value) => address(RTA.gateway, value)),
+    given(source, (value) => address(RTA.source, value)),
+    given(metric, (value) => u32(RTA.priority, value)),
     u32(RTA.table, table ?? TABLE.main),
   ];
 }
@@ -122,15 +122,15 @@ export function encodeRouteMatch(route: NewRoute): Buffer {
 /** A dump of one family, of one table where given. */
 export function encodeRouteFilter(family: Family, table?: number): Buffer {
   const head = header(family, 0, { protocol: 0, scope: 0, type: 0 });
-  return table === undefined ? head : Buffer.concat([head, u32(RTA.table, table)]);
+  return Buffer.concat([head, given(table, (value) => u32(RTA.table, value))]);
 }
 
 /** The question "which way would a packet to this address go?". */
 export function encodeRouteQuestion(destination: string, mark?: number): Buffer {
   const family = familyOf(destination);
   const head = header(family, family === 4 ? 32 : 128, { protocol: 0, scope: 0, type: 0 });
-  const marked = mark === undefined ? [] : [u32(RTA.mark, mark)];
-  return Buffer.concat([head, address(RTA.destination, destination), ...marked]);
+  const marked = given(mark, (value) => u32(RTA.mark, value));
+  return Buffer.concat([head, address(RTA.destination, destination), marked]);
 }
 
 function nextHop(found: Attributes): { ifindex?: number; gateway?: string } {
@@ -140,7 +140,7 @@ function nextHop(found: Attributes): { ifindex?: number; gateway?: string } {
   const inner = many ? decodeAttributes(hops.subarray(8, hops.readUInt16LE())) : found;
   const ifindex = many ? hops.readInt32LE(4) : readU32(found, RTA.output);
   const gateway = readAddress(inner, RTA.gateway);
-  return { ...(ifindex === undefined ? {} : { ifindex }), ...(gateway === undefined ? {} : { gateway }) };
+  return whole({ ifindex, gateway });
 }
 
 /** Undefined for other families, cached routes, and types that weir has no use for. */
@@ -149,26 +149,26 @@ export function decodeRoute(payload: Buffer): Route | undefined {
   return decodeAnswer(payload);
 }
 
+function typeFrom(number: number | undefined): RouteType | undefined {
+  return (Object.keys(TYPE) as RouteType[]).find((name) => TYPE[name] === number);
+}
+
 /** `decodeRoute` for the answer to a question, which the kernel marks as a clone. */
 export function decodeAnswer(payload: Buffer): Route | undefined {
   if (payload.length < 12) return undefined;
-  const [af = 0, length = 0, , , table = 0, protocol = 0, scope = 0, number = 0] = payload;
-  const family = familyFrom(af);
-  const type = (Object.keys(TYPE) as RouteType[]).find((name) => TYPE[name] === number);
+  const family = familyFrom(payload.readUInt8(0));
+  const type = typeFrom(payload[7]);
   if (family === undefined || type === undefined) return undefined;
   const found = decodeAttributes(payload.subarray(12));
   const base = readAddress(found, RTA.destination) ?? (family === 4 ? '0.0.0.0' : '::');
-  const source = readAddress(found, RTA.source);
-  const metric = readU32(found, RTA.priority);
   return {
     family,
-    destination: `${base}/${length}`,
-    table: readU32(found, RTA.table) ?? table,
+    destination: `${base}/${payload.readUInt8(1)}`,
+    table: readU32(found, RTA.table) ?? payload.readUInt8(4),
     type,
-    scope: scopeFrom(scope),
-    protocol,
+    scope: scopeFrom(payload.readUInt8(6)),
+    protocol: payload.readUInt8(5),
     ...nextHop(found),
-    ...(source === undefined ? {} : { source }),
-    ...(metric === undefined ? {} : { metric }),
+    ...whole({ source: readAddress(found, RTA.source), metric: readU32(found, RTA.priority) }),
   };
 }

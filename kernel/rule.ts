@@ -1,7 +1,17 @@
 /** Rules of the routing policy database in rtnetlink's form (struct fib_rule_hdr and FRA_*). Pure. */
 import type { Family } from '../base/index.ts';
 import { AF, familyFrom, splitPrefix } from './interface-address.ts';
-import { address, decodeAttributes, readAddress, readText, readU32, text, u32 } from './netlink-attribute.ts';
+import {
+  address,
+  decodeAttributes,
+  given,
+  readAddress,
+  readText,
+  readU32,
+  text,
+  u32,
+  whole,
+} from './netlink-attribute.ts';
 
 export const RTM_RULE = { create: 32, delete: 33, get: 34 } as const;
 
@@ -29,22 +39,27 @@ export interface Rule {
 export type NewRule = Omit<Rule, 'family'> & { family?: Family };
 
 export function encodeRule(rule: NewRule): Buffer {
-  const from = rule.from === undefined ? undefined : splitPrefix(rule.from);
-  const to = rule.to === undefined ? undefined : splitPrefix(rule.to);
-  const family = rule.family ?? from?.family ?? to?.family ?? 4;
-  const head = Buffer.alloc(12); // family, to length, from length, tos, table, two reserved, action, flags
-  head.set([AF[family], to?.length ?? 0, from?.length ?? 0, 0, 0, 0, 0, TO_TABLE]);
+  const from = given(rule.from, (value) => address(FRA.from, splitPrefix(value).address));
+  const to = given(rule.to, (value) => address(FRA.to, splitPrefix(value).address));
   return Buffer.concat([
-    head,
+    header(rule),
     u32(FRA.priority, rule.priority),
     u32(FRA.table, rule.table),
-    ...(to === undefined ? [] : [address(FRA.to, to.address)]),
-    ...(from === undefined ? [] : [address(FRA.from, from.address)]),
-    ...(rule.mark === undefined ? [] : [u32(FRA.mark, rule.mark)]),
-    ...(rule.mask === undefined ? [] : [u32(FRA.mask, rule.mask)]),
-    ...(rule.input === undefined ? [] : [text(FRA.input, rule.input)]),
-    ...(rule.output === undefined ? [] : [text(FRA.output, rule.output)]),
+    to,
+    from,
+    given(rule.mark, (value) => u32(FRA.mark, value)),
+    given(rule.mask, (value) => u32(FRA.mask, value)),
+    given(rule.input, (value) => text(FRA.input, value)),
+    given(rule.output, (value) => text(FRA.output, value)),
   ]);
+}
+
+function header({ family, from, to }: NewRule): Buffer {
+  const source = from === undefined ? undefined : splitPrefix(from);
+  const destination = to === undefined ? undefined : splitPrefix(to);
+  const af = AF[family ?? source?.family ?? destination?.family ?? 4];
+  // family, to length, from length, tos, table, two reserved, action, flags
+  return Buffer.from([af, destination?.length ?? 0, source?.length ?? 0, 0, 0, 0, 0, TO_TABLE, 0, 0, 0, 0]);
 }
 
 export function encodeRuleFilter(family: Family): Buffer {
@@ -64,15 +79,14 @@ export function decodeRule(payload: Buffer): Rule | undefined {
   const family = familyFrom(af);
   if (family === undefined) return undefined;
   const found = decodeAttributes(payload.subarray(12));
-  const optional = {
+  const optional = whole({
     from: prefix(readAddress(found, FRA.from), fromLength),
     to: prefix(readAddress(found, FRA.to), toLength),
     mark: readU32(found, FRA.mark),
     mask: readU32(found, FRA.mask),
     input: readText(found, FRA.input),
     output: readText(found, FRA.output),
-  };
-  const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
+  });
   const priority = readU32(found, FRA.priority) ?? 0;
-  return { family, priority, table: readU32(found, FRA.table) ?? table, ...given };
+  return { family, priority, table: readU32(found, FRA.table) ?? table, ...optional };
 }
