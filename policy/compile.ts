@@ -1,0 +1,179 @@
+import { cidrContains, parseCidr } from '../base/index.ts';
+import { RESERVED } from '../identity/index.ts';
+import {
+  type Direction,
+  PEER_ANY,
+  PEER_NETWORK,
+  PEER_WORLD,
+  type PortSet,
+  type Verdict,
+  portSet,
+} from './entry.ts';
+import { nestedRanges } from './nested-ranges.ts';
+import { portPrefixes } from './port-prefix.ts';
+import type {
+  CidrRange,
+  EgressItem,
+  Entity,
+  IngressItem,
+  LabelSelector,
+  PortSpec,
+  Protocol,
+  Rule,
+} from './rule.ts';
+import { Selector } from './selector.ts';
+import { servicePort } from './service-name.ts';
+
+const PROTOCOLS: Record<Exclude<Protocol, 'ANY'>, number> = { TCP: 6, UDP: 17, SCTP: 132 };
+/** An IPv6 range at least this wide holds the place where the datapath keeps IPv4. */
+const MAPPED_IPV4 = '::ffff:0:0/96';
+
+/** Whom an item admits, before it is known who is there. */
+export interface PeerSpec {
+  /** Identities and classes that are the same for every subject. */
+  numbers: number[];
+  /** Every endpoint of every network. */
+  everyEndpoint: boolean;
+  selectors: Selector[];
+  ranges: Required<CidrRange>[];
+}
+
+/** An item of a rule: these peers on these ports. */
+export interface CompiledItem {
+  verdict: Verdict;
+  peers: PeerSpec;
+  ports: PortSet[];
+  /** How the item says it, for explanations. */
+  text: string;
+}
+
+export interface CompiledRule {
+  /** Place in the list, from 1. */
+  number: number;
+  rule: Rule;
+  subject: Selector;
+  items: Record<Direction, CompiledItem[]>;
+  /** Whether the rule makes deny the default of its subjects. */
+  enforces: Record<Direction, boolean>;
+}
+
+/** A rule list made ready for `resolve`; it depends on nothing but the rules. */
+export interface CompiledPolicy {
+  rules: CompiledRule[];
+  /** Every address range the rules tell apart, canonical, each once: all of them need an identity and a place in the ipcache. */
+  cidrs: string[];
+  /** For each of them those that lie within it, itself included. */
+  within: ReadonlyMap<string, readonly string[]>;
+}
+
+export function compile(rules: readonly Rule[]): CompiledPolicy {
+  const compiled = rules.map((rule, at) => compileRule(rule, at + 1));
+  const cidrs = rangesOf(compiled);
+  return { rules: compiled, cidrs, within: nestedRanges(cidrs.map(parseCidr)) };
+}
+
+function compileRule(rule: Rule, number: number): CompiledRule {
+  const items: CompiledRule['items'] = {
+    ingress: [
+      ...(rule.ingressDeny ?? []).map((item) => compileItem('deny', fromIngress(item), item)),
+      ...(rule.ingress ?? []).map((item) => compileItem('allow', fromIngress(item), item)),
+    ],
+    egress: [
+      ...(rule.egressDeny ?? []).map((item) => compileItem('deny', fromEgress(item), item)),
+      ...(rule.egress ?? []).map((item) => compileItem('allow', fromEgress(item), item)),
+    ],
+  };
+  const enforces = {
+    ingress: rule.enableDefaultDeny?.ingress ?? items.ingress.length > 0,
+    egress: rule.enableDefaultDeny?.egress ?? items.egress.length > 0,
+  };
+  return { number, rule, subject: new Selector(rule.endpointSelector), items, enforces };
+}
+
+/** The peer members of an item, whichever direction it is for. */
+interface PeerMembers {
+  endpoints: LabelSelector[] | undefined;
+  cidrs: CidrRange[] | undefined;
+  entities: Entity[] | undefined;
+}
+
+function fromIngress(item: IngressItem): PeerMembers {
+  const cidrs = item.fromCIDRSet ?? item.fromCIDR?.map((cidr) => ({ cidr }));
+  return { endpoints: item.fromEndpoints, cidrs, entities: item.fromEntities };
+}
+
+function fromEgress(item: EgressItem): PeerMembers {
+  const cidrs = item.toCIDRSet ?? item.toCIDR?.map((cidr) => ({ cidr }));
+  return { endpoints: item.toEndpoints, cidrs, entities: item.toEntities };
+}
+
+function compileItem(verdict: Verdict, members: PeerMembers, item: IngressItem | EgressItem): CompiledItem {
+  const specs = (item.toPorts ?? []).flatMap((rule) => rule.ports);
+  // An item without any member admits nobody; the emptiness that means "every peer" needs a port beside it.
+  const isWildcard = !members.endpoints && !members.cidrs && !members.entities && specs.length > 0;
+  return {
+    verdict,
+    peers: isWildcard ? { ...NOBODY, numbers: [PEER_ANY] } : compilePeers(members),
+    ports: specs.length === 0 ? [portSet(0, { port: 0, bits: 0 })] : specs.flatMap(portSets),
+    text: JSON.stringify(item),
+  };
+}
+
+const NOBODY: PeerSpec = { numbers: [], everyEndpoint: false, selectors: [], ranges: [] };
+
+function compilePeers({ endpoints = [], cidrs = [], entities = [] }: PeerMembers): PeerSpec {
+  const selectors = endpoints.map((selector) => new Selector(selector));
+  const all = [...cidrs, ...entities.flatMap((entity) => ENTITY_RANGES[entity] ?? [])];
+  return {
+    numbers: [
+      ...entities.flatMap((entity) => ENTITY_NUMBERS[entity]),
+      ...(selectors.some((selector) => selector.isEmpty) ? [PEER_NETWORK] : []),
+    ],
+    everyEndpoint: entities.includes('cluster'),
+    selectors: selectors.filter((selector) => !selector.isEmpty),
+    ranges: all.map(({ cidr, except = [] }) => ({ cidr, except })),
+  };
+}
+
+const ENTITY_NUMBERS: Record<Entity, number[]> = {
+  all: [PEER_ANY],
+  world: [PEER_WORLD],
+  'world-ipv4': [RESERVED['world-ipv4']],
+  'world-ipv6': [RESERVED['world-ipv6']],
+  cluster: [RESERVED.host, RESERVED['remote-node'], RESERVED.init, RESERVED.health, RESERVED.unmanaged],
+  host: [RESERVED.host],
+  'remote-node': [RESERVED['remote-node']],
+  init: [RESERVED.init],
+  health: [RESERVED.health],
+  unmanaged: [RESERVED.unmanaged],
+  none: [],
+};
+/** One family of the world is the range of all its addresses. */
+const ENTITY_RANGES: Partial<Record<Entity, CidrRange[]>> = {
+  'world-ipv4': [{ cidr: '0.0.0.0/0' }],
+  'world-ipv6': [{ cidr: '::/0' }],
+};
+
+/** A port under ANY is that port under each protocol that has ports; without a port, ANY is every packet. */
+function portSets({ port, endPort, protocol }: PortSpec): PortSet[] {
+  const first = servicePort(port) ?? Number(port);
+  const prefixes = first === 0 ? [{ port: 0, bits: 0 }] : portPrefixes(first, endPort ?? first);
+  if (protocol !== 'ANY') return prefixes.map((prefix) => portSet(PROTOCOLS[protocol], prefix));
+  if (first === 0) return [portSet(0, { port: 0, bits: 0 })];
+  return Object.values(PROTOCOLS).flatMap((number) => prefixes.map((prefix) => portSet(number, prefix)));
+}
+
+function rangesOf(rules: CompiledRule[]): string[] {
+  const ranges = new Set<string>();
+  for (const { items } of rules) {
+    for (const { peers } of [...items.ingress, ...items.egress]) {
+      for (const { cidr, except } of peers.ranges) for (const range of [cidr, ...except]) ranges.add(range);
+    }
+  }
+  // Such an IPv6 range must not catch IPv4 addresses in the ipcache: they get their own, which no IPv6 rule matches.
+  const hidesIpv4 = [...ranges].some(
+    (range) => range.includes(':') && cidrContains(parseCidr(range), MAPPED_IPV4),
+  );
+  if (hidesIpv4) ranges.add('0.0.0.0/0');
+  return [...ranges];
+}

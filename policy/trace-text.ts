@@ -1,0 +1,125 @@
+import type { CompiledItem, CompiledPolicy, CompiledRule } from './compile.ts';
+import type { Decision } from './decide.ts';
+import { PEER_ANY, entryCovers } from './entry.ts';
+import { type PolicyContext, classOf, sameNetwork } from './isolation.ts';
+import { Side } from './resolve.ts';
+import { describeParty } from './trace-party.ts';
+import type { Probe, SideTrace, TraceQuery } from './trace.ts';
+
+interface Outcome {
+  verdict: 'allowed' | 'denied';
+  probes: readonly Probe[];
+  sides: readonly SideTrace[];
+}
+
+/** One line: what denies it, or what allows it on each side. */
+export function reasonFor({ verdict, probes, sides }: Outcome): string {
+  const parts: string[] = [];
+  for (const side of sides) {
+    for (const [at, decision] of side.decisions.entries()) {
+      const isDenied = decision.verdict === 'deny' || side.noWorld;
+      if (isDenied !== (verdict === 'denied')) continue;
+      parts.push(`${side.direction} ${probes[at]?.text}: ${reasonOf(side, decision)}`);
+    }
+  }
+  return [...new Set(parts)].join('; ');
+}
+
+function reasonOf(side: SideTrace, decision: Decision): string {
+  if (side.noWorld) return 'the networks of the source are internal, nothing leads to the world';
+  if (side.resolution === undefined) return 'no policy on this side';
+  if (decision.match === 'none') {
+    return isEnforced(side)
+      ? 'no rule allows it (Policy denied)'
+      : 'the default isolation does not allow it (Policy denied)';
+  }
+  if (decision.verdict === 'deny') return `rule ${decision.rule} denies it (Policy denied by denylist)`;
+  const who = decision.rule === 0 ? 'the default isolation' : `rule ${decision.rule}`;
+  return `${who} allows it (${decision.match})`;
+}
+
+function isEnforced({ direction, resolution }: SideTrace): boolean {
+  return (direction === 'ingress' ? resolution?.ingressEnforced : resolution?.egressEnforced) ?? false;
+}
+
+interface Asked {
+  query: TraceQuery;
+  context: PolicyContext;
+}
+
+/** The whole way to the verdict, both directions, every rule named. */
+export function explain(policy: CompiledPolicy, outcome: Outcome, { query, context }: Asked): string[] {
+  const ports = outcome.probes.map((probe) => probe.text).join(', ');
+  return [
+    '-'.repeat(72),
+    `Tracing From: ${describeParty(query.source)} => To: ${describeParty(query.destination)} Ports: [${ports}]`,
+    ...outcome.sides.flatMap((side) => ['', ...explainSide(policy, side, outcome.probes, context)]),
+    '',
+    `Reason: ${reasonFor(outcome)}`,
+    `Final verdict: ${outcome.verdict.toUpperCase()}`,
+  ];
+}
+
+function explainSide(
+  policy: CompiledPolicy,
+  side: SideTrace,
+  probes: readonly Probe[],
+  context: PolicyContext,
+): string[] {
+  const title = `Resolving ${side.direction} policy for ${describeParty(side.subject.labels)}`;
+  const verdict = `${side.direction === 'ingress' ? 'Ingress' : 'Egress'} verdict: ${side.judgement}`;
+  if (side.resolution === undefined) return [title, 'No policy applies to it', verdict];
+  const view = new Side(policy, side.subject, [side.peer], context);
+  const selected = new Set(view.rules);
+  const rules = policy.rules.flatMap((rule) =>
+    selected.has(rule)
+      ? explainRule(rule, side, { view, probes, context })
+      : [`${titleOf(rule)}: not selected`],
+  );
+  return [title, ...rules, ...summary(policy, selected.size, side), ...found(side, probes), verdict];
+}
+
+function titleOf({ number, rule, subject }: CompiledRule): string {
+  const labels = rule.labels === undefined ? '' : ` ${describeParty(rule.labels)}`;
+  return `* Rule ${number} ${subject.text}${labels}`;
+}
+
+function summary(policy: CompiledPolicy, selected: number, side: SideTrace): string[] {
+  const enforced = isEnforced(side) ? 'enforced' : 'not enforced, the default isolation holds';
+  return [`${selected}/${policy.rules.length} rules selected; ${side.direction} is ${enforced}`];
+}
+
+function found(side: SideTrace, probes: readonly Probe[]): string[] {
+  return side.decisions.map((decision, at) => `${probes[at]?.text}: ${reasonOf(side, decision)}`);
+}
+
+interface Explaining {
+  view: Side;
+  probes: readonly Probe[];
+  context: PolicyContext;
+}
+
+function explainRule(rule: CompiledRule, side: SideTrace, how: Explaining): string[] {
+  const items = rule.items[side.direction];
+  if (items.length === 0) return [`${titleOf(rule)}: selected, says nothing on ${side.direction}`];
+  return [`${titleOf(rule)}: selected`, ...items.flatMap((item) => explainItem(item, side, how))];
+}
+
+function explainItem(item: CompiledItem, side: SideTrace, { view, probes, context }: Explaining): string[] {
+  const admitted = view.admitted(item.peers);
+  const near = sameNetwork(side.subject, side.peer, context);
+  const isPeer = [side.peer.id, classOf(side.peer, near), PEER_ANY].some((peer) => admitted.has(peer));
+  const covered = probes.filter((probe) => coversProbe(item, probe)).map((probe) => probe.text);
+  const ports = covered.length === 0 ? 'none of the ports' : covered.join(', ');
+  const verb = item.verdict === 'allow' ? 'Allows' : 'Denies';
+  return [
+    `    ${verb} ${item.text}`,
+    `      the peer ${isPeer ? 'matches' : 'does not match'}; covers ${ports}`,
+  ];
+}
+
+function coversProbe(item: CompiledItem, { port, protocols }: Probe): boolean {
+  return protocols.some((protocol) => {
+    return item.ports.some((ports) => entryCovers(ports, { protocol, port, portBits: 16 }));
+  });
+}
