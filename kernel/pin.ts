@@ -7,7 +7,7 @@ import { libbpf } from './libbpf.ts';
 
 export type PinnedKind = 'map' | 'program' | 'link';
 
-const INODE: Record<PinnedKind, string> = { map: 'bpf-map', program: 'bpf-prog', link: 'bpf_link' };
+const INODE: Record<PinnedKind, string> = { map: 'bpf-map', program: 'bpf-prog', link: 'bpf-link' };
 
 /** Makes a folder and those above. Node's own recursive mkdir never returns where a file system answers ENOENT (procfs). */
 export function makeFolders(path: string): void {
@@ -28,7 +28,7 @@ export function openPinned(path: string, kind: PinnedKind): number | undefined {
   if (fd === -ERRNO.ENOENT) return undefined;
   expect(fd, `open pinned ${kind} ${path}`);
   const inode = readlinkSync(`/proc/self/fd/${fd}`);
-  if (inode.includes(INODE[kind])) return fd;
+  if (inode.replaceAll('_', '-').includes(INODE[kind])) return fd; // a link was spelt bpf_link before
   closeSync(fd);
   const hint = 'remove the file, or point weir at another bpffs';
   throw new HostError('PIN_OF_ANOTHER_KIND', `${path} holds ${inode}, not a ${kind}`, { hint });
