@@ -82,7 +82,7 @@ function parseBody(text: string): PluginBody {
 
 function refuse(response: ServerResponse, status: number, error: unknown): void {
   const code = error instanceof WeirError ? error.code : 'BUG';
-  const text = `${describeError(error)} [${code}]`;
+  const text = `${describeError(error)} [${code}]`.replace(/[\p{Cc}\u2028\u2029]+/gu, ' '); // it may quote the request
   answer(response, status, { Err: text, Error: text });
 }
 
