@@ -41,6 +41,10 @@ export class EndpointTable {
     return [...this.#byKey.values()];
   }
 
+  withAddress(ipv4: string): Endpoint | undefined {
+    return this.all().find((endpoint) => endpoint.ipv4 === ipv4);
+  }
+
   /** The endpoints that a container in this sandbox uses now. */
   members(sandbox: string): Endpoint[] {
     return this.all().filter((endpoint) => endpoint.sandbox === sandbox && endpoint.state === 'joined');
@@ -84,7 +88,7 @@ export class EndpointTable {
   }
 
   #refuseSharing(ipv4: string): void {
-    const other = this.all().find((endpoint) => endpoint.ipv4 === ipv4);
+    const other = this.withAddress(ipv4);
     if (other === undefined) return;
     const whose =
       other.container === undefined

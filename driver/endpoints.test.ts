@@ -126,6 +126,25 @@ describe('a start is refused', () => {
     assert.equal(host.endpoints.list().length, 1);
   });
 
+  test('not where the other endpoint was abandoned before any container used it', async () => {
+    const host = await appHost();
+    const request = { networkId: 'n-app', endpointId: 'lost', ipv4: '10.210.0.5', publishesPorts: false };
+    await host.endpoints.create(request);
+    await host.endpoints.create({ ...request, endpointId: 'web-app' });
+    assert.deepEqual([...host.datapath.specs.keys()], ['web-app']);
+    assert.deepEqual(
+      host.endpoints.list().map((endpoint) => endpoint.key),
+      ['web-app'],
+    );
+    const both = ['e1', 'e2'].map((endpointId) =>
+      host.endpoints.create({ ...request, endpointId, ipv4: '10.210.0.9' }),
+    );
+    assert.deepEqual(
+      (await Promise.allSettled(both)).map((result) => result.status),
+      ['fulfilled', 'rejected'],
+    );
+  });
+
   test('on an unknown network, for an unknown endpoint, or into a second container', async () => {
     const host = await appHost();
     const request = { networkId: 'n-x', endpointId: 'e1', ipv4: '10.210.0.5', publishesPorts: false };

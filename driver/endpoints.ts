@@ -72,6 +72,7 @@ export class Endpoints {
       if (known?.state === 'left') await this.#drop(known);
       else if (known !== undefined) return sameEndpoint(known, request);
       if (request.publishesPorts && !network.internal) refusePorts(network.ports);
+      await this.#evict(request.ipv4);
       const endpoint = this.#table.add(request);
       await this.#orUndo(
         () => settled([this.#table.persist(endpoint), this.#attach(endpoint)]),
@@ -163,6 +164,13 @@ export class Endpoints {
   hasRested(key: string, ms: number): boolean {
     const endpoint = this.#table.find(key);
     return endpoint !== undefined && !this.#calls.isBusy(key) && this.#table.restedMs(endpoint) >= ms;
+  }
+
+  /** An address is given anew only after Docker gave it up, so an endpoint that no container uses is a leftover of a lost call. */
+  async #evict(ipv4: string): Promise<void> {
+    const other = this.#table.withAddress(ipv4);
+    if (other === undefined || other.state === 'joined' || this.#calls.isBusy(other.key)) return;
+    await this.#attempt('remove an abandoned endpoint', () => this.remove(other.key));
   }
 
   async #attach(endpoint: Endpoint): Promise<void> {

@@ -113,6 +113,7 @@ export class FakeDocker implements EndpointLookup {
 }
 
 export interface FakeHost {
+  now: () => number;
   records: FakeRecords;
   datapath: FakeDatapath;
   identities: FakeIdentities;

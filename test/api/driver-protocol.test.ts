@@ -1,0 +1,140 @@
+/** What dockerd reads from the answers of the plugin socket. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import request from 'supertest';
+import { type DriverRig, driverRig } from './driver-rig.ts';
+
+const TYPE = 'application/vnd.docker.plugins.v1.2+json';
+
+async function post(rig: DriverRig, method: string, body: object): Promise<Record<string, unknown>> {
+  const response = await request(rig.app)
+    .post(`/NetworkDriver.${method}`)
+    .send(JSON.stringify(body))
+    .expect(200);
+  assert.equal(response.headers['content-type'], TYPE);
+  return JSON.parse(response.text) as Record<string, unknown>;
+}
+
+function network(id: string, options: object = {}, gateway = ''): object {
+  return {
+    NetworkID: id,
+    Options: options,
+    IPv4Data: [{ Pool: '10.210.0.0/24', Gateway: gateway }],
+    IPv6Data: [],
+  };
+}
+
+function endpoint(id: string, networkId: string, address: string, more: object = {}): object {
+  return {
+    NetworkID: networkId,
+    EndpointID: id,
+    Interface: { Address: address, AddressIPv6: '', MacAddress: '', ...more },
+    Options: {},
+  };
+}
+
+test('activation names both drivers, in the content type of plugins', async () => {
+  const response = await request(driverRig().app).post('/Plugin.Activate').expect(200);
+  assert.equal(response.headers['content-type'], TYPE);
+  assert.deepEqual(JSON.parse(response.text), { Implements: ['NetworkDriver', 'IpamDriver'] });
+});
+
+test('a MAC address that came is not answered, one that is missing is', async () => {
+  const rig = driverRig();
+  await post(rig, 'CreateNetwork', network('n1'));
+  const given = endpoint('e1', 'n1', '10.210.0.5/32', { MacAddress: '02:11:22:33:44:55' });
+  assert.deepEqual(await post(rig, 'CreateEndpoint', given), { Interface: {} });
+  assert.equal(rig.datapath.specs.get('e1')?.mac, '02:11:22:33:44:55');
+  const none = await post(rig, 'CreateEndpoint', endpoint('e2', 'n1', '10.210.0.6/32'));
+  assert.deepEqual(none, { Interface: { MacAddress: '02:77:0a:d2:00:06' } });
+});
+
+test('the gateway is link-local, one for each network, or the one that the user gave', async () => {
+  const rig = driverRig();
+  await post(rig, 'CreateNetwork', network('n1'));
+  await post(rig, 'CreateNetwork', network('n2', { 'com.docker.network.internal': true }));
+  await post(rig, 'CreateNetwork', network('n3', {}, '10.210.0.254/24'));
+  const gateways: unknown[] = [];
+  for (const id of ['1', '2', '3']) {
+    await post(rig, 'CreateEndpoint', endpoint(`e${id}`, `n${id}`, `10.210.0.${id}/32`));
+    gateways.push(
+      (await post(rig, 'Join', { NetworkID: `n${id}`, EndpointID: `e${id}`, SandboxKey: '/ns/1' }))[
+        'Gateway'
+      ],
+    );
+  }
+  assert.deepEqual(gateways, ['169.254.1.1', '169.254.1.2', '10.210.0.254']);
+});
+
+test('an address with a mask is led to the gateway by halves of its prefix', async () => {
+  const rig = driverRig();
+  await post(rig, 'CreateNetwork', network('n1'));
+  await post(rig, 'CreateEndpoint', endpoint('e1', 'n1', '172.18.0.2/16'));
+  const { StaticRoutes } = await post(rig, 'Join', {
+    NetworkID: 'n1',
+    EndpointID: 'e1',
+    SandboxKey: '/ns/1',
+  });
+  assert.deepEqual(StaticRoutes, [
+    { Destination: '169.254.1.1/32', RouteType: 1, NextHop: '' },
+    { Destination: '172.18.0.0/17', RouteType: 0, NextHop: '169.254.1.1' },
+    { Destination: '172.18.128.0/17', RouteType: 0, NextHop: '169.254.1.1' },
+  ]);
+});
+
+const refusals: { name: string; options: object; says: RegExp }[] = [
+  { name: 'IPv6', options: { 'com.docker.network.enable_ipv6': true }, says: /IPv6 is not supported yet/ },
+  { name: 'no IPv4', options: { 'com.docker.network.enable_ipv4': false }, says: /needs IPv4/ },
+  {
+    name: 'an unknown option',
+    options: { 'com.docker.network.generic': { parent: 'eth9' } },
+    says: /"parent" \(weir knows weir\.isolation, /,
+  },
+];
+
+for (const { name, options, says } of refusals) {
+  test(`a network with ${name} is refused in one line, and is not there`, async () => {
+    const rig = driverRig();
+    const { Err } = await post(rig, 'CreateNetwork', network('n1', options));
+    assert.match(String(Err), says);
+    assert.deepEqual(rig.networks.list(), []);
+  });
+}
+
+test('published ports are refused before anything is made, and again where they come late', async () => {
+  const rig = driverRig();
+  const options = {
+    'com.docker.network.portmap': [
+      { Proto: 6, IP: '', Port: 80, HostIP: '', HostPort: 8080, HostPortEnd: 8080 },
+    ],
+  };
+  await post(rig, 'CreateNetwork', network('n1'));
+  const { Err } = await post(rig, 'CreateEndpoint', {
+    ...endpoint('e1', 'n1', '10.210.0.5/32'),
+    Options: options,
+  });
+  assert.match(
+    String(Err),
+    /published ports are not supported yet on weir networks \(create the network with -o weir\.ports=ignore/,
+  );
+  assert.equal(rig.datapath.specs.size, 0);
+  await post(rig, 'CreateEndpoint', endpoint('e1', 'n1', '10.210.0.5/32'));
+  const late = await post(rig, 'ProgramExternalConnectivity', {
+    NetworkID: 'n1',
+    EndpointID: 'e1',
+    Options: options,
+  });
+  assert.match(String(late['Err']), /PORTS_UNSUPPORTED/);
+});
+
+test('a failure of ours is a 500, with the reason', async () => {
+  const rig = driverRig();
+  await post(rig, 'CreateNetwork', network('n1'));
+  rig.datapath.createEndpoint = () => Promise.reject(new Error('no memory'));
+  const response = await request(rig.app)
+    .post('/NetworkDriver.CreateEndpoint')
+    .send(JSON.stringify(endpoint('e1', 'n1', '10.210.0.5/32')))
+    .expect(500);
+  assert.match((JSON.parse(response.text) as { Err: string }).Err, /no memory/);
+  assert.deepEqual(rig.endpoints.list(), []);
+});

@@ -1,0 +1,85 @@
+/** The NetworkDriver over memory, as supertest drives it: every endpoint's container is known to Docker by its id. */
+import { Router } from 'express';
+import { silentLog } from '../../base/index.ts';
+import {
+  type Attachment,
+  createNetworkDriver,
+  createPluginApp,
+  type EndpointDatapath,
+  type EndpointFacts,
+  Endpoints,
+  type EndpointSpec,
+  Networks,
+  type Owner,
+} from '../../driver/index.ts';
+import { IdentityAllocator, LabelFilter } from '../../identity/index.ts';
+
+export class MemoryRecords {
+  readonly kept = new Map<string, unknown>();
+
+  put(key: string, value: unknown): Promise<void> {
+    this.kept.set(key, structuredClone(value));
+    return Promise.resolve();
+  }
+
+  delete(key: string): Promise<void> {
+    this.kept.delete(key);
+    return Promise.resolve();
+  }
+
+  list(prefix: string): Promise<{ key: string; value: unknown }[]> {
+    const found = [...this.kept].filter(([key]) => key.startsWith(prefix));
+    return Promise.resolve(structuredClone(found.map(([key, value]) => ({ key, value }))));
+  }
+}
+
+export class MemoryDatapath implements EndpointDatapath {
+  readonly specs = new Map<string, EndpointSpec>();
+  readonly owners = new Map<string, Owner>();
+  #next = 1;
+
+  async createEndpoint(spec: EndpointSpec): Promise<Attachment> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.specs.set(spec.key, spec);
+    const endpointId = spec.endpointId ?? this.#next++;
+    return { endpointId, hostInterface: `weir${endpointId}`, containerInterface: `wc${endpointId}` };
+  }
+
+  async activateEndpoint(key: string, owner: Owner): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (!this.specs.has(key)) throw new Error(`activate ${key}, which does not exist`);
+    this.owners.set(key, owner);
+  }
+
+  async removeEndpoint(key: string): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.specs.delete(key);
+    this.owners.delete(key);
+  }
+}
+
+export function driverRig() {
+  const records = new MemoryRecords();
+  const datapath = new MemoryDatapath();
+  const identities = new IdentityAllocator({ store: records });
+  const now = Date.now;
+  const networks = new Networks({ records, now });
+  const identify = (networkId: string, endpointId: string): Promise<EndpointFacts> => {
+    const container = { id: `c-${endpointId}`, name: endpointId, labels: { id: endpointId }, networks: [] };
+    return Promise.resolve({ networkName: `name-${networkId}`, container });
+  };
+  const filter = LabelFilter.parse();
+  const common = { records, networks, datapath, identities, filter, log: silentLog, now };
+  const endpoints = new Endpoints({ ...common, docker: { identify }, clusterCidr: '10.210.0.0/16' });
+  const networkDriver = createNetworkDriver({ networks, endpoints, log: silentLog });
+  const app = createPluginApp({ networkDriver, ipamDriver: Router(), log: silentLog });
+  return { app, records, datapath, identities, networks, endpoints };
+}
+
+export type DriverRig = ReturnType<typeof driverRig>;
+
+/** All that a call may have changed, as one text. */
+export function stateOf({ records, datapath, identities, endpoints, networks }: DriverRig): string {
+  const maps = [records.kept, datapath.specs, datapath.owners].map((map) => [...map]);
+  return JSON.stringify([maps, identities.list(), endpoints.list(), networks.list()]);
+}
