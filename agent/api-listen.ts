@@ -11,7 +11,8 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-function answers(path: string): Promise<boolean> {
+/** Whether somebody accepts connections on a unix socket. */
+export function isAnswering(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path, () => {
       socket.destroy();
@@ -35,13 +36,18 @@ async function listen(server: Server, path: string): Promise<void> {
 }
 
 /** Replaces a socket that a dead agent left behind; throws SOCKET_IN_USE where a live one answers. */
-export async function listenOnSocket(app: RequestListener, path: string): Promise<Listener> {
-  if (await answers(path)) {
+export async function listenOnSocket(
+  app: RequestListener,
+  path: string,
+  options: { keepAliveMs?: number } = {},
+): Promise<Listener> {
+  if (await isAnswering(path)) {
     throw new HostError('SOCKET_IN_USE', `somebody answers on ${path} already`, {
       hint: 'is another weir agent running?',
     });
   }
   const server = createServer(app);
+  if (options.keepAliveMs !== undefined) server.keepAliveTimeout = options.keepAliveMs;
   try {
     await mkdir(dirname(path), { recursive: true });
     await rm(path, { force: true });

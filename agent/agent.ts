@@ -1,0 +1,238 @@
+/**
+ * The agent: every part made once, in the order in which each may rely on the one before, and taken down in reverse.
+ * State is restored and in force before dockerd can reach the plugin socket; Docker itself is never waited for.
+ */
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { cidrsOverlap, HostError, parseCidr, systemClock } from '../base/index.ts';
+import type { api, Cidr, Log } from '../base/index.ts';
+import { EventStream } from '../bpf/index.ts';
+import { Datapath, ROUTE_TABLE } from '../datapath/index.ts';
+import {
+  createNetworkDriver,
+  createPluginApp,
+  DockerClient,
+  Endpoints,
+  Networks,
+  Reconciler,
+} from '../driver/index.ts';
+import { IdentityAllocator, LabelFilter } from '../identity/index.ts';
+import { createIpamDriver, Ipam } from '../ipam/index.ts';
+import { Netlink, requireHost } from '../kernel/index.ts';
+import { openEmbeddedStore } from '../kvstore/index.ts';
+import type { Store } from '../kvstore/index.ts';
+import { Monitor } from '../observe/index.ts';
+import { createApi } from './api.ts';
+import { listenOnSocket } from './api-listen.ts';
+import type { Listener } from './api-listen.ts';
+import type { AgentConfig } from './config.ts';
+import { flowNames, Generations } from './flow-names.ts';
+import type { Parts } from './parts.ts';
+import { PolicyRepository } from './policy-repository.ts';
+import { createState, labelsOfIdentity } from './state.ts';
+
+const COLLECT_MS = 60_000;
+/** dockerd keeps its connection; closing it while it sends makes it repeat the call without a body. */
+const KEEP_ALIVE_MS = 24 * 3_600_000;
+
+export interface AgentOptions {
+  config: AgentConfig;
+  settings: api.Setting[];
+  log: Log;
+}
+
+export class Agent {
+  readonly #options: AgentOptions;
+  /** What `stop` ends, last started first. */
+  readonly #ends: (() => void | Promise<void>)[] = [];
+
+  private constructor(options: AgentOptions) {
+    this.#options = options;
+  }
+
+  /** Running when it resolves; nothing left running when it rejects. */
+  static async start(options: AgentOptions): Promise<Agent> {
+    const agent = new Agent(options);
+    try {
+      await agent.#start();
+      return agent;
+    } catch (error) {
+      await agent.stop();
+      throw error;
+    }
+  }
+
+  /** Takes everything down; the datapath stays in the kernel and goes on. */
+  async stop(): Promise<void> {
+    for (const end of this.#ends.splice(0).reverse()) await end();
+  }
+
+  async #start(): Promise<void> {
+    const { config, settings, log } = this.#options;
+    requireHost({ bpffs: config.bpffs });
+    const store = await this.#openStore();
+    const parts = await this.#assemble(store);
+    await this.#restore(parts);
+    const state = createState(parts, settings);
+    await this.#listen(createApi(state, { log: log.child('api') }), join(config.runDir, 'weir.sock'));
+    const plugin = createPluginApp({
+      networkDriver: createNetworkDriver({
+        networks: parts.networks,
+        endpoints: parts.endpoints,
+        log: log.child('driver'),
+      }),
+      ipamDriver: createIpamDriver(parts.ipam, { log: log.child('ipam') }),
+      log: log.child('driver'),
+    });
+    await this.#listen(plugin, config.pluginSocket);
+    this.#follow(parts);
+  }
+
+  async #openStore(): Promise<Store> {
+    const { config, log } = this.#options;
+    mkdirSync(config.stateDir, { recursive: true });
+    chmodSync(config.stateDir, 0o700);
+    const store = await openEmbeddedStore({
+      file: join(config.stateDir, 'store.json'),
+      log: log.child('kvstore'),
+    });
+    this.#ends.push(() => store.close());
+    return store;
+  }
+
+  /** Every part, told what was known before the restart; nothing in the kernel has changed yet. */
+  async #assemble(store: Store): Promise<Parts> {
+    const { config, log } = this.#options;
+    const netlink = Netlink.open();
+    this.#ends.push(() => netlink.close());
+    const cluster = parseCidr(config.clusterCidr);
+    refuseOverlap(cluster, hostRoutes(netlink));
+    const identities = new IdentityAllocator({ store });
+    await identities.load();
+    const nodePrefix = `${cluster.address}/${config.nodePrefixLength}`;
+    const ipam = await Ipam.open({
+      store,
+      clusterCidr: cluster.text,
+      nodePrefix,
+      hostRoutes: () => hostRoutes(netlink),
+    });
+    const networks = new Networks({ records: store, now: () => systemClock.now() });
+    await networks.load();
+    const labelsOf = (identity: number): string[] => labelsOfIdentity({ identities, datapath }, identity);
+    const datapath = new Datapath({
+      bpffs: config.bpffs,
+      log: log.child('datapath'),
+      uplinks: config.uplink === undefined ? [] : [config.uplink],
+      masqueradePorts: config.masqueradePorts,
+      clusterCidrs: () => [
+        ...new Set([cluster.text, ...networks.list().flatMap((network) => network.pools)]),
+      ],
+      nativeCidrs: config.nativeCidr,
+      nodeAddress: ipam.nodeAddress,
+      context: { mode: config.policyMode, spaceOf: (name) => networks.spaceOf(name) ?? 0 },
+      labelsOf: (identity) => identities.get(identity)?.labels ?? [],
+    });
+    this.#ends.push(() => datapath.close());
+    const docker = new DockerClient({ socketPath: config.dockerSocket });
+    const endpoints = new Endpoints({
+      records: store,
+      networks,
+      datapath,
+      identities,
+      filter: LabelFilter.parse(config.labels),
+      docker,
+      clusterCidr: config.clusterCidr,
+      log: log.child('driver'),
+      now: () => systemClock.now(),
+    });
+    const generations = new Generations();
+    const policy = new PolicyRepository({
+      records: store,
+      target: {
+        apply: (rules, revision) => {
+          datapath.enforcement.apply(rules);
+          generations.note(datapath.policyMap.generation, revision, rules);
+        },
+      },
+    });
+    const interfaceName = (ifindex: number): string => netlink.link(ifindex)?.name ?? String(ifindex);
+    const monitor = new Monitor(
+      flowNames({ endpoints: () => datapath.endpoints.list(), labelsOf, interfaceName }, generations),
+    );
+    this.#stream(datapath, monitor, generations);
+    return {
+      config,
+      store,
+      identities,
+      ipam,
+      datapath,
+      policy,
+      networks,
+      endpoints,
+      docker,
+      monitor,
+      generations,
+      labelsOf,
+    };
+  }
+
+  #stream(datapath: Datapath, monitor: Monitor, generations: Generations): void {
+    const stream = new EventStream(datapath.object.maps.events, (event) => {
+      if (monitor.subscribers === 0) return;
+      monitor.publish({ ...event, generation: generations.revisionOf(event.generation) });
+    });
+    this.#ends.push(() => stream.stop());
+  }
+
+  /** What was in force before the restart is in force again, with this process's programs, before dockerd may call. */
+  async #restore({ datapath, policy, endpoints, identities, generations }: Parts): Promise<void> {
+    await datapath.start();
+    await policy.load();
+    await endpoints.restore();
+    await datapath.commit();
+    generations.note(datapath.policyMap.generation, policy.revision, policy.rules);
+    const timer = setInterval(() => void identities.collect(), COLLECT_MS);
+    timer.unref();
+    this.#ends.push(() => clearInterval(timer));
+  }
+
+  async #listen(app: Parameters<typeof listenOnSocket>[0], path: string): Promise<void> {
+    const listener: Listener = await listenOnSocket(app, path, { keepAliveMs: KEEP_ALIVE_MS });
+    this.#ends.push(() => listener.close());
+  }
+
+  /** Follows Docker from here on: names, late labels, what vanished while nobody told. */
+  #follow({ docker, networks, endpoints }: Parts): void {
+    const reconciler = new Reconciler({
+      docker,
+      networks,
+      endpoints,
+      log: this.#options.log.child('driver'),
+      now: () => systemClock.now(),
+    });
+    reconciler.start();
+    this.#ends.push(() => reconciler.stop());
+  }
+}
+
+/** Prefixes that the host reaches on its own: no pool may cover them. */
+function hostRoutes(netlink: Netlink): Cidr[] {
+  return netlink
+    .routes()
+    .filter(
+      (route) => route.table !== ROUTE_TABLE && route.type === 'unicast' && !route.destination.endsWith('/0'),
+    )
+    .map((route) => parseCidr(route.destination));
+}
+
+function refuseOverlap(cluster: Cidr, routes: Cidr[]): void {
+  const other = routes.find((route) => cidrsOverlap(route, cluster));
+  if (other === undefined) return;
+  throw new HostError(
+    'CLUSTER_CIDR_OVERLAP',
+    `cluster CIDR ${cluster.text} overlaps the host's route to ${other.text}`,
+    {
+      hint: 'choose another range with --cluster-cidr',
+    },
+  );
+}

@@ -1,0 +1,56 @@
+/** What the numbers in flow events mean on this host right now. */
+import { systemClock } from '../base/index.ts';
+import { dropReason } from '../bpf/index.ts';
+import type { Endpoint } from '../datapath/index.ts';
+import { WallClock } from '../observe/index.ts';
+import type { FlowNames } from '../observe/index.ts';
+import type { Rule } from '../policy/index.ts';
+
+/** Revisions whose rules are remembered, so that an event which is read late still names its rule. */
+const REMEMBERED = 16;
+
+export interface FlowNameSources {
+  endpoints: () => Endpoint[];
+  labelsOf: (identity: number) => string[];
+  interfaceName: (ifindex: number) => string;
+}
+
+/** Remembers which revision each generation of the policy map stood for, and the rules of each revision. */
+export class Generations {
+  readonly #revisions = new Map<number, number>();
+  readonly #rules = new Map<number, readonly Rule[]>();
+
+  note(generation: number, revision: number, rules: readonly Rule[]): void {
+    remember(this.#revisions, generation, revision);
+    remember(this.#rules, revision, rules);
+  }
+
+  revisionOf(generation: number): number {
+    return this.#revisions.get(generation) ?? 0;
+  }
+
+  ruleLabels(rule: number, revision: number): string[] {
+    const found = this.#rules.get(revision)?.[rule - 1];
+    return found?.labels ?? [];
+  }
+}
+
+function remember<V>(map: Map<number, V>, key: number, value: V): void {
+  map.set(key, value);
+  const [oldest] = map.keys();
+  if (map.size > REMEMBERED && oldest !== undefined) map.delete(oldest);
+}
+
+export function flowNames(sources: FlowNameSources, generations: Generations): FlowNames {
+  const clock = new WallClock(systemClock);
+  return {
+    containerName: (number, address) =>
+      sources.endpoints().find((item) => (number === 0 ? item.ipv4 === address : item.endpointId === number))
+        ?.owner?.containerName,
+    identityLabels: sources.labelsOf,
+    ruleLabels: (rule, revision) => generations.ruleLabels(rule, revision),
+    interfaceName: sources.interfaceName,
+    dropReason,
+    time: (ns) => clock.format(ns),
+  };
+}

@@ -1,0 +1,118 @@
+/** The agent as its API sees it: questions answered from the parts, in the shapes of openapi.yaml. */
+import { release } from 'node:os';
+import type { api } from '../base/index.ts';
+import { isCidrIdentity } from '../identity/index.ts';
+import { trace } from '../policy/index.ts';
+import type { AgentState, TraceQuery } from './api-state.ts';
+import { bpfViews } from './bpf-views.ts';
+import type { Parts } from './parts.ts';
+import { statusOf } from './status.ts';
+import { VERSION } from './version.ts';
+
+/** `parts` are the running agent's; answers are what holds at the moment of the question. */
+export function createState(parts: Parts, settings: api.Setting[]): AgentState {
+  const { policy, monitor, labelsOf } = parts;
+  return {
+    status: () => statusOf(parts),
+    version: () => ({ version: VERSION, api: 'v1', node: process.version, kernel: release() }),
+    config: () => settings,
+    endpoints: () => endpointViews(parts),
+    identities: () => parts.identities.list().map(({ id, labels, endpoints }) => ({ id, labels, endpoints })),
+    policy: (labels) => ({
+      revision: policy.revision,
+      rules: policy.select(labels).map((rule) => ({ ...rule })),
+    }),
+    importPolicy: (files, options) => policy.import(files, options),
+    deletePolicy: (which) => policy.delete(which),
+    validatePolicy: (files) => ({ valid: true, count: policy.parse(files).length }),
+    tracePolicy: (query) => traceOf(parts, query),
+    waitRevision: (revision, timeoutMs, signal) => policy.wait(revision, timeoutMs, signal),
+    networks: () => networkViews(parts),
+    ipam: () => poolViews(parts),
+    ips: () => addressViews(parts),
+    bpf: bpfViews(parts.datapath, labelsOf),
+    flows: (filter, sink) => monitor.subscribe(filter, sink),
+  };
+}
+
+function endpointViews({ endpoints, datapath, policy }: Parts): api.Endpoint[] {
+  return endpoints.list().map((view) => {
+    const enforced = datapath.enforcement.enforced(view.identity);
+    return {
+      id: view.endpointId ?? 0,
+      network: view.network,
+      containerId: view.containerId,
+      containerName: view.containerName,
+      endpointId: view.key,
+      ipv4: view.ipv4,
+      ipv6: '',
+      mac: view.mac,
+      identity: { id: view.identity, labels: view.labels },
+      state: view.state,
+      policy: { ingress: enforced.ingress, egress: enforced.egress, revision: policy.revision },
+      interface: view.hostInterface ?? '',
+    };
+  });
+}
+
+function networkViews({ networks, endpoints, datapath }: Parts): api.Network[] {
+  const mtu = datapath.uplinks.current[0]?.mtu ?? 1500;
+  return networks.list().map((network) => ({
+    id: network.id,
+    name: network.name ?? '',
+    subnets: network.pools,
+    gateways: [network.gateway4],
+    isolation: network.isolation,
+    internal: network.internal,
+    mtu: network.mtu ?? mtu,
+    endpoints: endpoints.list().filter((endpoint) => endpoint.networkId === network.id).length,
+  }));
+}
+
+function poolViews({ ipam, networks }: Parts): api.Pool[] {
+  return ipam.list().map((pool) => ({
+    id: pool.id,
+    cidr: pool.cidr,
+    range: pool.range,
+    gateway: pool.gateway,
+    networks: networks
+      .list()
+      .filter((network) => network.pools.includes(pool.cidr))
+      .map((network) => network.name ?? network.id),
+    capacity: pool.capacity,
+    allocated: pool.allocated,
+    resting: pool.resting,
+  }));
+}
+
+function addressViews({ datapath, labelsOf }: Parts): api.Address[] {
+  const local = datapath.endpoints.list().map((endpoint) => ({
+    cidr: `${endpoint.ipv4}/32`,
+    identity: endpoint.owner?.identity ?? 0,
+    labels: endpoint.owner === undefined ? [] : labelsOf(endpoint.owner.identity),
+    containerName: endpoint.owner?.containerName ?? '',
+    endpoint: endpoint.endpointId,
+  }));
+  const others = bpfViews(datapath, labelsOf)
+    .ipcache()
+    .map(({ cidr, identity }) => ({
+      cidr,
+      identity,
+      labels: labelsOf(identity),
+      containerName: '',
+      endpoint: 0,
+    }));
+  return [...local, ...others];
+}
+
+function traceOf({ datapath }: Parts, { source, destination, dports }: TraceQuery): api.TraceResult {
+  const { compiled, context } = datapath.enforcement;
+  return trace(compiled, { source, destination, dports }, context);
+}
+
+/** Names an identity: its labels, the reserved name, the range of a CIDR identity; nothing for what is unknown. */
+export function labelsOfIdentity(parts: Pick<Parts, 'identities' | 'datapath'>, identity: number): string[] {
+  if (!isCidrIdentity(identity)) return parts.identities.get(identity)?.labels ?? [];
+  const range = parts.datapath.ipcache.sources.policy.find((item) => item.id === identity);
+  return range === undefined ? [] : [`cidr:${range.cidr}`];
+}

@@ -1,0 +1,85 @@
+/** Health of the agent and of everything it stands on. */
+import type { api } from '../base/index.ts';
+import { lostEvents } from './bpf-views.ts';
+import type { Parts } from './parts.ts';
+
+const RANK = { ok: 0, warning: 1, failure: 2 } as const;
+/** Docker answers a ping in milliseconds; a status must not wait for one that hangs. */
+const PING_MS = 1_000;
+
+export async function statusOf(parts: Parts): Promise<api.Status> {
+  const components: Record<string, api.Component> = {
+    kvstore: { state: 'ok', message: 'embedded, this host only' },
+    docker: await docker(parts),
+    datapath: datapath(parts),
+    uplink: uplink(parts),
+    ipam: ipam(parts),
+    endpoints: endpoints(parts),
+    policy: policy(parts),
+    monitor: monitor(parts),
+  };
+  const worst = Object.values(components).reduce<api.Health>(
+    (state, item) => (RANK[item.state] > RANK[state] ? item.state : state),
+    'ok',
+  );
+  return { state: worst, components };
+}
+
+async function docker({ docker, config }: Parts): Promise<api.Component> {
+  try {
+    await docker.networks(AbortSignal.timeout(PING_MS));
+    return { state: 'ok', message: `answers on ${config.dockerSocket}` };
+  } catch {
+    return {
+      state: 'warning',
+      message: `no answer on ${config.dockerSocket}: existing containers keep working, new labels wait`,
+    };
+  }
+}
+
+function datapath({ datapath }: Parts): api.Component {
+  const { generation, size } = datapath.policyMap;
+  return {
+    state: 'ok',
+    message: `programs attached to ${datapath.endpoints.list().length} endpoints`,
+    details: { generation, policyEntries: size },
+  };
+}
+
+function uplink({ datapath }: Parts): api.Component {
+  const found = datapath.uplinks.current;
+  if (found.length === 0)
+    return { state: 'warning', message: 'none: containers cannot reach the world; name one with --uplink' };
+  const names = found.map(({ name, address, mtu }) => `${name} (${address ?? 'no address'}, MTU ${mtu})`);
+  return {
+    state: found.some(({ address }) => address !== undefined) ? 'ok' : 'warning',
+    message: names.join(', '),
+  };
+}
+
+function ipam({ ipam }: Parts): api.Component {
+  const pools = ipam.list();
+  const full = pools.filter((pool) => pool.allocated >= pool.capacity);
+  const message =
+    pools.map((pool) => `${pool.cidr} ${pool.allocated}/${pool.capacity}`).join(', ') || 'no pool in use';
+  return { state: full.length > 0 ? 'warning' : 'ok', message: `${message} allocated` };
+}
+
+function endpoints({ endpoints }: Parts): api.Component {
+  const list = endpoints.list();
+  const waiting = list.filter((endpoint) => endpoint.state === 'waiting-for-identity').length;
+  const message = `${list.length} endpoints${waiting > 0 ? `, ${waiting} wait for their labels` : ''}`;
+  return { state: waiting > 0 ? 'warning' : 'ok', message };
+}
+
+function policy({ policy, config }: Parts): api.Component {
+  return {
+    state: 'ok',
+    message: `revision ${policy.revision}, ${policy.rules.length} rules, mode ${config.policyMode}`,
+  };
+}
+
+function monitor({ monitor, datapath }: Parts): api.Component {
+  const lost = lostEvents(datapath);
+  return { state: 'ok', message: `${monitor.subscribers} listeners, ${lost} events lost`, details: { lost } };
+}
