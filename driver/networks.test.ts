@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fakeHost } from './fakes.ts';
+import { fakeHost, FakeRecords } from './fakes.ts';
 import { Networks } from './networks.ts';
 
 test('each network has a space and a gateway of its own, from 2 up; isolation=none shares space 1', async () => {
@@ -14,6 +14,14 @@ test('each network has a space and a gateway of its own, from 2 up; isolation=no
   const spaces = ['a', 'b', 'c', 'd'].map((id) => host.networks.get(id).space);
   assert.deepEqual(spaces, [2, 3, 1, 1]);
   assert.equal(new Set(host.networks.list().map((network) => network.gateway4)).size, 4);
+});
+
+test("the host's own address is no next hop, even if IPAM offers it", async () => {
+  const records = new FakeRecords();
+  const networks = new Networks({ records, now: () => 0, hostAddresses: ['10.210.0.1'] });
+  const options = { isolation: 'network', ports: 'refuse' } as const;
+  const request = { id: 'a', internal: false, options, pools: ['10.210.0.0/24'], gateway: '10.210.0.1' };
+  assert.equal((await networks.create(request)).gateway4, '169.254.1.1');
 });
 
 test('a network survives a restart as it was', async () => {

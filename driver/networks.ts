@@ -24,15 +24,24 @@ const PREFIX = 'networks/';
 const COMMON_SPACE = 1;
 const LAST_SPACE = 0xffff;
 
+export interface NetworksOptions {
+  records: Records;
+  now: () => number;
+  /** Addresses of the host itself: no network's next hop, whoever offers them. */
+  hostAddresses?: string[];
+}
+
 export class Networks {
+  readonly #hostAddresses: string[];
   readonly #records: Records;
   readonly #now: () => number;
   readonly #byId = new Map<string, Network>();
   readonly #locks = new KeyedLock();
 
-  constructor(options: { records: Records; now: () => number }) {
+  constructor(options: NetworksOptions) {
     this.#records = options.records;
     this.#now = options.now;
+    this.#hostAddresses = options.hostAddresses ?? [];
   }
 
   /** Reads what was there before a restart. Once, before anything else. */
@@ -123,7 +132,7 @@ export class Networks {
   }
 
   #plan({ id, internal, options, pools, gateway }: NetworkRequest): Network {
-    const taken = new Set(this.list().map((network) => network.gateway4));
+    const taken = new Set([...this.#hostAddresses, ...this.list().map((network) => network.gateway4)]);
     return {
       id,
       internal,
