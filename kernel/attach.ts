@@ -71,8 +71,8 @@ export async function detachLink(linkFd: number): Promise<void> {
 
 const CLSACT = { ingress: 1, egress: 2 } as const; // enum bpf_tc_attach_point
 const BPF_TC_F_REPLACE = 1;
-/** weir's own filter: the first to be asked, always in the same place so that it can be replaced. */
-const SLOT = { handle: 1, priority: 1 } as const;
+/** weir's own filter: among the first to be asked, with a handle ("we") that takes nobody else's place. */
+const SLOT = { handle: 0x7765, priority: 1 } as const;
 
 function clsactHook(ifindex: number, direction: Direction): Buffer {
   const hook = Buffer.alloc(24); // struct bpf_tc_hook: size, ifindex, attach_point, parent

@@ -4,7 +4,7 @@ import { BugError, HostError } from '../base/index.ts';
 import { BpfMap, mapShape } from './bpf-map.ts';
 import type { MapShape } from './bpf-map.ts';
 import { expect, KernelError } from './failure.ts';
-import { addressOf, lastErrno, libbpf } from './libbpf.ts';
+import { lastErrno, libbpf, writePointer } from './libbpf.ts';
 import type { Pointer } from './libbpf.ts';
 import { closeFd, makeFolders, openPinned } from './pin.ts';
 import { VerifierError } from './verifier-error.ts';
@@ -32,7 +32,7 @@ function open(bytes: Buffer, name: string): Pointer {
   const title = Buffer.from(`${name}\0`);
   const options = Buffer.alloc(80); // struct bpf_object_open_opts of libbpf 1.0; later ones only append
   options.writeBigUInt64LE(80n);
-  options.writeBigUInt64LE(addressOf(title), 8);
+  writePointer(options, title, 8);
   const object = libbpf().bpf_object__open_mem(bytes, bytes.length, options);
   if (!object) throw new KernelError(`open BPF object ${name}`, lastErrno());
   return object;

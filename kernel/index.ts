@@ -10,7 +10,7 @@ export { BpfMap, MAP_FLAG, MAP_TYPE, possibleCpus } from './bpf-map.ts';
 export type { MapShape, UpdateFlag } from './bpf-map.ts';
 
 export * from './bpf-object.ts';
-export { errnoName, KernelError } from './failure.ts';
+export { KernelError } from './failure.ts';
 export { requireBpffs, requireHost } from './host.ts';
 export type { AddressOptions, InterfaceAddress, Scope } from './interface-address.ts';
 export { isKernelAtLeast } from './kernel-version.ts';

@@ -9,7 +9,7 @@ import koffi from 'koffi';
 import type { LibraryHandle } from 'koffi';
 import { HostError } from '../base/index.ts';
 
-/** An address as koffi gives it. Keep whatever it points into referenced for as long as C may read it. */
+/** An address as koffi gives it. */
 export type Pointer = bigint;
 type Bytes = Buffer | null;
 
@@ -164,9 +164,13 @@ export function lastErrno(): number {
   return -koffi.errno();
 }
 
-/** Address of a buffer, to be written into a struct; the caller keeps the buffer referenced. */
-export function addressOf(bytes: Buffer): Pointer {
-  return koffi.address(bytes);
+/** What a struct in C points to lives as long as the struct does. */
+const pointees = new WeakMap<Buffer, Buffer[]>();
+
+/** Writes the address of `target` into a struct, and keeps `target` alive with it. */
+export function writePointer(struct: Buffer, target: Buffer, offset: number): void {
+  struct.writeBigUInt64LE(koffi.address(target), offset);
+  pointees.set(struct, [...(pointees.get(struct) ?? []), target]);
 }
 
 /** Foreign memory as an ArrayBuffer. It must not be touched after the memory is unmapped. */
@@ -174,11 +178,36 @@ export function viewMemory(at: Pointer, size: number): ArrayBuffer {
   return koffi.view(at, size);
 }
 
-/** Runs a call of `libbpf()` or `libc()` on a worker thread; its arguments are kept alive until it is done. */
+/** Worker threads are shared with file and name look-ups, and the kernel does one of these calls at a time anyhow. */
+const MOST_ASYNC = 2;
+const waiting: (() => void)[] = [];
+let running = 0;
+
+function begin(start: () => void): void {
+  if (running === MOST_ASYNC) {
+    waiting.push(start);
+    return;
+  }
+  running += 1;
+  start();
+}
+
+function end(): void {
+  running -= 1;
+  const next = waiting.shift();
+  if (next !== undefined) begin(next);
+}
+
+/** Runs a call of `libbpf()` or `libc()` on a worker thread, in its turn; its arguments are kept alive until it is done. */
 export function callAsync<A extends unknown[]>(call: (...args: A) => number, ...args: A): Promise<number> {
   const { async: start } = call as unknown as { async: (...args: unknown[]) => void };
   return new Promise((resolve, reject) => {
-    start(...args, (error: Error | null, result: number) => (error ? reject(error) : resolve(result)));
+    const done = (error: Error | null, result: number): void => {
+      end();
+      if (error) reject(error);
+      else resolve(result);
+    };
+    begin(() => start(...args, done));
   });
 }
 

@@ -106,10 +106,11 @@ export function* readInBatches(map: Target): Generator<MapEntry> {
       size *= 2; // one bucket of the hash holds more than the batch
       continue;
     }
-    if (result !== -ERRNO.ENOENT) expect(result, `read map ${map.name}`);
+    // EINTR: an entry went under the kernel's hands, and what it had by then is good
+    if (result !== -ERRNO.ENOENT && result !== -ERRNO.EINTR) expect(result, `read map ${map.name}`);
     yield* split(map, keys, values, count.readUInt32LE());
     if (result === -ERRNO.ENOENT) return;
-    cursor = next;
+    if (count.readUInt32LE() > 0) cursor = next;
   }
   yield* readOneByOne(map);
 }

@@ -86,7 +86,8 @@ export class NetlinkSocket {
     try {
       const message = other.#next(request, FLAG.ack | (request.flags ?? 0));
       const encoded = encodeMessage(message);
-      await callAsync(libc().send, other.#fd, encoded, encoded.length, 0);
+      const sent = await callAsync(libc().send, other.#fd, encoded, encoded.length, 0);
+      if (sent < 0) throw new KernelError(request.action, ERRNO.EIO); // its errno stayed in the worker
       other.#answers(message, request.action, MSG_DONTWAIT);
     } finally {
       other.close();
@@ -123,6 +124,7 @@ export class NetlinkSocket {
     let interrupted = false;
     for (;;) {
       const size = libc().recv(this.#fd, this.#datagram, DATAGRAM, flags);
+      if (size < 0 && lastErrno() === -ERRNO.EINTR) continue;
       if (size < 0) throw new KernelError(`${action}, its answer`, lastErrno());
       for (const message of decodeMessages(this.#datagram.subarray(0, size))) {
         if (message.sequence !== asked.sequence) continue; // left over from a request that was given up

@@ -1,6 +1,6 @@
 /** BPF_PROG_TEST_RUN: one packet through a loaded program, no interface needed. What is redirected goes nowhere. */
 import { expect } from './failure.ts';
-import { addressOf, libbpf } from './libbpf.ts';
+import { libbpf, writePointer } from './libbpf.ts';
 
 export interface TestRun {
   /** A frame from its Ethernet header on, at least 14 bytes. */
@@ -51,12 +51,12 @@ export function testRun(programFd: number, { data, context = {}, repeat = 1 }: T
   const skbOut = Buffer.alloc(SKB.size);
   const options = Buffer.alloc(OPTIONS_SIZE);
   options.writeBigUInt64LE(BigInt(OPTIONS_SIZE));
-  options.writeBigUInt64LE(addressOf(data), AT.dataIn);
-  options.writeBigUInt64LE(addressOf(out), AT.dataOut);
+  writePointer(options, data, AT.dataIn);
+  writePointer(options, out, AT.dataOut);
   options.writeUInt32LE(data.length, AT.dataInSize);
   options.writeUInt32LE(out.length, AT.dataOutSize);
-  options.writeBigUInt64LE(addressOf(skb), AT.contextIn);
-  options.writeBigUInt64LE(addressOf(skbOut), AT.contextOut);
+  writePointer(options, skb, AT.contextIn);
+  writePointer(options, skbOut, AT.contextOut);
   options.writeUInt32LE(SKB.size, AT.contextInSize);
   options.writeUInt32LE(SKB.size, AT.contextOutSize);
   options.writeInt32LE(repeat, AT.repeat);
