@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, test } from 'node:test';
 import type { EndpointView } from './endpoint.ts';
 import { type FakeHost, fakeHost } from './fakes.ts';
@@ -476,10 +475,16 @@ test('a rename reaches the datapath and the record', async () => {
 test('an endpoint has rested when no call runs and its time is up', async () => {
   const host = await appHost();
   assert.equal(host.endpoints.hasRested('web-app', 0), false);
-  const start = host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
-  await sleep(0);
+  await host.endpoints.create({
+    networkId: 'n-app',
+    endpointId: 'web-app',
+    ipv4: '10.210.0.5',
+    publishesPorts: false,
+  });
+  assert.equal(host.endpoints.hasRested('web-app', 0), true);
+  const join = host.endpoints.join({ networkId: 'n-app', endpointId: 'web-app', sandbox: '/ns/web' });
   assert.equal(host.endpoints.hasRested('web-app', 0), false);
-  await start;
+  await join;
   assert.equal(host.endpoints.hasRested('web-app', 30_000), false);
   host.pass(30_000);
   assert.equal(host.endpoints.hasRested('web-app', 30_000), true);
