@@ -189,11 +189,14 @@ Revision: 3`,
   { line: 'policy wait 3', out: '\nRevision: 3' },
   { line: 'policy wait 9 --max-wait-time 1', code: 1, out: '\nRevision 9 is not enforced yet, 3 is' },
   {
-    line: 'policy trace -s id=app3 -s env=test --dst id=app1 --dport 80/tcp --dport 53 -v',
+    line: 'policy trace -s id=app3 --dst id=app1 -v',
+    out: '\n* Rule 2: selected',
+  },
+  {
+    line: 'policy trace -s id=app3 -s env=test --dst id=app1 --dport 80/tcp --dport 53',
     out: `
 ----------------------------------------------------------------
 Tracing From: [id=app3 env=test] => To: [id=app1] Ports: [80/TCP 53/ANY]
-* Rule 2: selected
   ingress: rule 2 (container:name=web) says deny
 
 Egress verdict: none

@@ -55,12 +55,12 @@ function ruleLine({ direction, rule, labels, verdict }: api.TraceMatch): string 
 
 function human(request: api.TraceRequest, verbose: boolean): (result: api.TraceResult) => string {
   return (result) => {
+    if (verbose && result.lines !== undefined) return asText(result.lines);
     const ports = (request.dports ?? []).map(({ port, protocol }) => `${port}/${protocol}`);
     const from = `From: ${partyText(request.source)} => To: ${partyText(request.destination)}`;
     const lines = [
       RULER,
       `Tracing ${from} Ports: [${ports.join(' ') || 'any'}]`,
-      ...(verbose ? (result.lines ?? []) : []),
       ...result.matched.map(ruleLine),
       '',
       `Egress verdict: ${result.egress}`,
@@ -68,8 +68,12 @@ function human(request: api.TraceRequest, verbose: boolean): (result: api.TraceR
       `Reason: ${result.reason}`,
       `Final verdict: ${result.verdict.toUpperCase()}`,
     ];
-    return lines.map((line) => `${printable(line)}\n`).join('');
+    return asText(lines);
   };
+}
+
+function asText(lines: string[]): string {
+  return lines.map((line) => `${printable(line)}\n`).join('');
 }
 
 export function addTrace(group: Command, context: Context): void {
