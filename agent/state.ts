@@ -1,13 +1,15 @@
 /** The agent as its API sees it: questions answered from the parts, in the shapes of openapi.yaml. */
 import { release } from 'node:os';
 import type { api } from '../base/index.ts';
-import { isCidrIdentity } from '../identity/index.ts';
+import { isCidrIdentity, NETWORK_LABEL } from '../identity/index.ts';
 import { trace } from '../policy/index.ts';
 import type { AgentState, TraceQuery } from './api-state.ts';
 import { bpfViews } from './bpf-views.ts';
 import type { Parts } from './parts.ts';
 import { statusOf } from './status.ts';
 import { VERSION } from './version.ts';
+
+const NETWORK_PREFIX = `${NETWORK_LABEL}=`;
 
 /** `parts` are the running agent's; answers are what holds at the moment of the question. */
 export function createState(parts: Parts, settings: api.Setting[]): AgentState {
@@ -105,9 +107,16 @@ function addressViews({ datapath, labelsOf }: Parts): api.Address[] {
   return [...local, ...others];
 }
 
-function traceOf({ datapath }: Parts, { source, destination, dports }: TraceQuery): api.TraceResult {
+function traceOf({ datapath, networks }: Parts, query: TraceQuery): api.TraceResult {
   const { compiled, context } = datapath.enforcement;
-  return trace(compiled, { source, destination, dports }, context);
+  const internal = new Set(
+    networks.list().flatMap(({ name, internal }) => (internal && name !== undefined ? [name] : [])),
+  );
+  const own = query.source
+    .filter((label) => label.startsWith(NETWORK_PREFIX))
+    .map((label) => label.slice(NETWORK_PREFIX.length));
+  const sourceNoWorld = own.length > 0 && own.every((name) => internal.has(name));
+  return trace(compiled, { ...query, sourceNoWorld }, context);
 }
 
 /** Names an identity: its labels, the reserved name, the range of a CIDR identity; nothing for what is unknown. */

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { BugError, UserError } from '../base/index.ts';
 import { EndpointFlag } from '../bpf/index.ts';
 import type { DatapathObject, Endpoint as MapEndpoint } from '../bpf/index.ts';
-import { writeSysctl } from '../kernel/index.ts';
+import { readSysctl, writeSysctl } from '../kernel/index.ts';
 import type { Netlink } from '../kernel/index.ts';
 import { ROUTE_TABLE } from './host-device.ts';
 
@@ -220,6 +220,9 @@ export class EndpointTable {
     // replies may leave by any interface of a container, so the strict check would eat them
     writeSysctl(`${settings}.rp_filter`, '2');
     writeSysctl(`${settings}.forwarding`, '1');
+    // the host has nothing to say in IPv6 to an IPv4 endpoint; it would report its multicast groups
+    const ipv6 = `net.ipv6.conf.${endpoint.hostInterface}.disable_ipv6`;
+    if (readSysctl(ipv6) === '0') writeSysctl(ipv6, '1');
   }
 
   #write(endpoint: Endpoint): void {
