@@ -1,5 +1,5 @@
 /** The compiled datapath: loaded onto its pinned maps, attached to devices by links that outlive the process. */
-import { readFileSync, readdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   attachClsact,
@@ -41,6 +41,7 @@ export class DatapathObject {
     const root = join(options.bpffs, 'weir');
     this.#links = join(root, 'links');
     this.#tcx = options.tcx;
+    mkdirSync(this.#links, { recursive: true });
     this.#object = BpfObject.load(readFileSync(ELF), {
       name: 'weir',
       mapPins: Object.fromEntries(MAPS.map((name) => [name, join(root, 'maps', name)])),
