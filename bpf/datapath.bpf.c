@@ -4,186 +4,189 @@
  * on; only here does a drop reason become an event and a counter. Nothing in this object is made for one container:
  * what differs between endpoints is in maps.
  */
-#include <linux/pkt_cls.h>
 #include "lib/arp.h"
+#include "lib/parse.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-/* The packet's two sides: of its flow, which for an ICMP error is the quoted one's. */
-static __always_inline void sides_resolve(struct context *context)
+/* From the device's MAC, for the gateway's, untagged: a tag would lead into another network behind the uplink. */
+static __always_inline int frame_check(struct __sk_buff *skb, const struct endpoint *endpoint)
 {
-	side_resolve(&context->packet.tuple.source, &context->source);
-	side_resolve(&context->packet.tuple.destination, &context->destination);
+	const struct ethhdr *eth = HEADER_AT(skb, 0, struct ethhdr);
+
+	if (!eth)
+		return DROP_INVALID;
+	if (skb->vlan_present)
+		return DROP_VLAN;
+	if (!mac_equal(eth->h_source, endpoint->mac))
+		return DROP_INVALID_SOURCE_MAC;
+	if (!mac_equal(eth->h_dest, endpoint->gateway_mac))
+		return DROP_INVALID_DESTINATION_MAC;
+	return 0;
 }
 
-/* No unicast address of another machine: 0/8, 127/8, 224/4 and beyond. */
-static __always_inline bool is_beyond_reach(const struct addr *address)
-{
-	__u8 first = *(const __u8 *)&address->word[3];
-
-	return first == 0 || first == 127 || first >= 224;
-}
-
-/* Anti-spoofing: the frame comes from the device's MAC, for the gateway's, from an address of its container. */
-static __noinline int source_check(struct __sk_buff *skb, const struct device *device, struct context *context)
+/* Anti-spoofing: from an address of the device's container, and so is what an ICMP error claims to have received. */
+static __always_inline int source_check(struct context *context, const struct device *device)
 {
 	const struct packet *packet = &context->packet;
-	const struct endpoint *owner;
+	const struct endpoint *owner = device_owner(device, &packet->source);
 
-	if (addr_equal(&packet->source, &device->ip4)) {
-		context->source.endpoint = &device->endpoint;
-	} else {
-		owner = bpf_map_lookup_elem(&weir_endpoint, &packet->source);
-		if (!owner || owner->container != device->endpoint.container || !owner->container)
-			return DROP_INVALID_SOURCE_IP;
-		context->source.endpoint = owner;
-	}
-	if (packet->inner && !addr_equal(&packet->source, &packet->tuple.source))
+	if (!owner || (packet->is_error && !addr_equal(&packet->source, &packet->tuple.source)))
 		return DROP_INVALID_SOURCE_IP;
-	context->source.identity = context->source.endpoint->identity;
-	context->source.spaces = context->source.endpoint->spaces;
-	context->source.flags = 0;
+	if (owner != &device->endpoint)
+		side_of_endpoint(owner, &context->source);
 	return 0;
 }
 
-static __always_inline int macs_check(struct __sk_buff *skb, const struct endpoint *endpoint)
-{
-	struct ethhdr eth;
-
-	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)) < 0)
-		return DROP_INVALID;
-	for (int i = 0; i < 6; i++) {
-		if (eth.h_source[i] != endpoint->mac[i])
-			return DROP_INVALID_SOURCE_MAC;
-		if (eth.h_dest[i] != endpoint->gateway_mac[i])
-			return DROP_INVALID_DESTINATION_MAC;
-	}
-	return 0;
-}
-
-static __always_inline int container_send(struct __sk_buff *skb, struct context *context, int *action)
+static __always_inline int container_send(struct __sk_buff *skb, struct context *context, const struct device *device)
 {
 	struct side *destination = &context->destination;
+	const struct endpoint *endpoint;
 	int reason;
 
 	if (is_beyond_reach(&context->packet.destination))
 		return DROP_UNKNOWN_L3_TARGET;
-	side_resolve(&context->packet.tuple.destination, destination);
-	if (destination->flags & IPCACHE_UNROUTABLE)
+	endpoint = side_resolve(&context->packet.destination, destination);
+	if (destination->reach & IPCACHE_UNROUTABLE)
 		return DROP_STALE_OR_UNROUTABLE;
-	reason = flow_verdict(skb, context, false);
+	reason = flow_verdict(skb, false);
 	if (reason)
 		return reason;
-	if (destination->endpoint)
-		return deliver_local(skb, context, action);
-	if (destination->identity == IDENTITY_HOST) {
-		trace_forward(skb, context, TRACE_TO_STACK);
-		*action = TC_ACT_OK;
-		return 0;
-	}
-	return deliver_world(skb, context, action);
+	if (endpoint)
+		return deliver_local(skb, context, endpoint);
+	if (destination->identity == IDENTITY_HOST)
+		return deliver_host(skb, context);
+	return deliver_world(skb);
+}
+
+static __always_inline int container_frame(struct __sk_buff *skb, struct context *context)
+{
+	__u32 ifindex = skb->ifindex;
+	const struct device *device = bpf_map_lookup_elem(&weir_device, &ifindex);
+	int reason;
+
+	if (!device)
+		return DROP_NO_CONFIGURATION;
+	side_of_endpoint(&device->endpoint, &context->source);
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
+		return arp_send(skb, context, device);
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return DROP_UNSUPPORTED_L3;
+	reason = parse4(skb);
+	if (!reason)
+		reason = frame_check(skb, &device->endpoint);
+	if (!reason)
+		reason = source_check(context, device);
+	if (reason)
+		return reason;
+	fragment_remember(&context->packet);
+	return container_send(skb, context, device);
 }
 
 /* Host side of a veth, ingress: what a container sends. */
 SEC("tc")
 int from_container(struct __sk_buff *skb)
 {
-	struct context context = { .direction = DIRECTION_EGRESS, .config = config_get() };
+	struct context *context = context_begin(DIRECTION_EGRESS);
+	int reason = context ? container_frame(skb, context) : DROP_NO_CONFIGURATION;
+
+	return reason ? drop(skb, DIRECTION_EGRESS, reason) : context->action;
+}
+
+/* What a container sends never comes by the host's stack: somebody outside borrows its address, or one that is nobody's. */
+static __always_inline int stranger_check(struct context *context)
+{
+	const struct packet *packet = &context->packet;
+
+	if (side_resolve(&packet->tuple.source, &context->source) || (context->source.reach & IPCACHE_UNROUTABLE))
+		return DROP_INVALID_SOURCE_IP;
+	if (packet->is_error && bpf_map_lookup_elem(&weir_endpoint, &packet->source))
+		return DROP_INVALID_SOURCE_IP;
+	return 0;
+}
+
+static __always_inline int host_frame(struct __sk_buff *skb, struct context *context)
+{
 	__u32 ifindex = skb->ifindex;
 	const struct device *device = bpf_map_lookup_elem(&weir_device, &ifindex);
-	int action = TC_ACT_SHOT, reason;
+	const struct endpoint *owner;
+	int reason;
 
-	if (!device || !context.config)
-		return drop(skb, &context, DROP_NO_CONFIGURATION);
-	context.source.endpoint = &device->endpoint;
-	context.source.identity = device->endpoint.identity;
-	if (skb->protocol == bpf_htons(ETH_P_ARP)) {
-		reason = arp_answer(skb, &device->endpoint, &action);
-		return reason ? drop(skb, &context, reason) : action;
-	}
+	if (!device)
+		return DROP_NO_CONFIGURATION;
+	side_of_endpoint(&device->endpoint, &context->destination);
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
+		return 0;
 	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return drop(skb, &context, DROP_UNSUPPORTED_L3);
-	reason = parse4(skb, &context.packet);
+		return DROP_UNSUPPORTED_L3;
+	reason = parse4(skb);
+	if (reason)
+		return reason;
+	owner = device_owner(device, &context->packet.destination);
+	if (!owner)
+		return DROP_UNKNOWN_L3_TARGET;
+	if (owner != &device->endpoint)
+		side_of_endpoint(owner, &context->destination);
+	reason = stranger_check(context);
+	if (reason)
+		return reason;
+	fragment_remember(&context->packet);
+	reason = flow_verdict(skb, false);
 	if (!reason)
-		reason = macs_check(skb, &device->endpoint);
-	if (!reason)
-		reason = source_check(skb, device, &context);
-	if (!reason)
-		reason = container_send(skb, &context, &action);
-	return reason ? drop(skb, &context, reason) : action;
+		trace_forward(skb, context, TRACE_TO_ENDPOINT);
+	return reason;
 }
 
 /* Host side of a veth, egress: what the host's stack sends to a container. */
 SEC("tc")
 int to_container(struct __sk_buff *skb)
 {
-	struct context context = { .direction = DIRECTION_INGRESS, .config = config_get() };
-	__u32 ifindex = skb->ifindex;
-	const struct device *device = bpf_map_lookup_elem(&weir_device, &ifindex);
-	const struct endpoint *target;
-	int reason;
+	struct context *context = context_begin(DIRECTION_INGRESS);
+	int reason = context ? host_frame(skb, context) : DROP_NO_CONFIGURATION;
 
-	if (!device || !context.config)
-		return drop(skb, &context, DROP_NO_CONFIGURATION);
-	context.destination.endpoint = &device->endpoint;
-	context.destination.identity = device->endpoint.identity;
-	if (skb->protocol == bpf_htons(ETH_P_ARP))
-		return TC_ACT_OK;
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return drop(skb, &context, DROP_UNSUPPORTED_L3);
-	reason = parse4(skb, &context.packet);
-	if (reason)
-		return drop(skb, &context, reason);
-	sides_resolve(&context);
-	target = context.destination.endpoint;
-	if (!target || target->container != device->endpoint.container)
-		return drop(skb, &context, DROP_UNKNOWN_L3_TARGET);
-	/* what a container sends never comes this way: somebody outside borrows its address */
-	if (context.source.endpoint)
-		return drop(skb, &context, DROP_INVALID_SOURCE_IP);
-	reason = flow_verdict(skb, &context, false);
-	if (reason)
-		return drop(skb, &context, reason);
-	trace_forward(skb, &context, TRACE_TO_ENDPOINT);
-	return TC_ACT_OK;
+	return reason ? drop(skb, DIRECTION_INGRESS, reason) : TC_ACT_OK;
 }
 
-/* The container's address and port behind an answer from the world, written into packet and tuple. */
-static __noinline int world_answer(struct __sk_buff *skb, struct context *context, const struct nat_entry *nat)
+/* An answer to a masqueraded packet, given the container's address and port again. Returns 0 or a drop reason. */
+static __always_inline int world_answer(struct __sk_buff *skb, struct context *context, struct nat_entry *nat)
 {
 	struct packet *packet = &context->packet;
-	struct rewrite rewrite = { .address_offset = IP_DESTINATION_OFFSET,
-				   .old_address = packet->destination.word[3],
-				   .new_address = nat->address.word[3],
-				   .old_port = packet->tuple.destination_port,
-				   .new_port = nat->port };
+	const struct endpoint *endpoint;
 	int reason;
 
+	context->rewrite.old_address = packet->destination.word[3];
+	context->rewrite.new_address = nat->address.word[3];
+	context->rewrite.old_port = packet->tuple.destination_port;
+	context->rewrite.new_port = nat->port;
 	packet->destination = packet->tuple.destination = nat->address;
 	packet->tuple.destination_port = nat->port;
-	sides_resolve(context);
-	if (!context->destination.endpoint)
+	side_resolve(&packet->tuple.source, &context->source);
+	endpoint = side_resolve(&packet->destination, &context->destination);
+	if (!endpoint)
 		return DROP_STALE_OR_UNROUTABLE;
-	reason = flow_verdict(skb, context, true);
-	return reason ? reason : nat_translate(skb, packet, &rewrite);
+	reason = flow_verdict(skb, true);
+	if (reason)
+		return reason;
+	if (nat->expires != context->expires)
+		nat->expires = context->expires;
+	reason = rewrite_apply(skb);
+	return reason ? reason : deliver_local(skb, context, endpoint);
 }
 
 /* The host's NIC, ingress: only answers to masqueraded connections are touched, everything else is the host's. */
 SEC("tc")
 int from_uplink(struct __sk_buff *skb)
 {
-	struct context context = { .direction = DIRECTION_INGRESS, .config = config_get() };
-	struct packet *packet = &context.packet;
-	const struct nat_entry *nat;
-	int action = TC_ACT_SHOT, reason;
+	struct context *context = context_begin(DIRECTION_INGRESS);
+	struct nat_entry *nat;
+	int reason;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) || !context.config || parse4(skb, packet))
+	if (!context || skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present || parse4(skb))
 		return TC_ACT_OK;
-	nat = nat_find(&packet->tuple);
+	nat = nat_find(&context->packet.tuple);
 	if (!nat)
 		return TC_ACT_OK;
-	reason = world_answer(skb, &context, nat);
-	if (!reason)
-		reason = deliver_local(skb, &context, &action);
-	return reason ? drop(skb, &context, reason) : action;
+	fragment_remember(&context->packet);
+	reason = world_answer(skb, context, nat);
+	return reason ? drop(skb, DIRECTION_INGRESS, reason) : context->action;
 }

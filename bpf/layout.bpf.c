@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /* Never loaded: names every type that user space shares, so that the compiler writes it into BTF (see scripts/generate-layout). */
-#include <linux/pkt_cls.h>
 #include "lib/arp.h"
+#include "lib/parse.h"
 
 #define EXPORT(kind, name) const kind name *weir_export_##name __attribute__((used))
 
@@ -17,7 +17,7 @@ EXPORT(struct, ct_entry);
 EXPORT(struct, nat_key);
 EXPORT(struct, nat_entry);
 EXPORT(struct, fragment_key);
-EXPORT(struct, ports);
+EXPORT(struct, fragment_entry);
 EXPORT(struct, uplink);
 EXPORT(struct, event);
 EXPORT(struct, metric);

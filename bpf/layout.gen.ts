@@ -107,16 +107,16 @@ export interface IpcacheKey {
   prefixLength: number;
   address: string;
 }
-export const ipcacheKeySize = 24;
+export const ipcacheKeySize = 20;
 export function decodeIpcacheKey(bytes: Buffer, at = 0): IpcacheKey {
   return {
     prefixLength: bytes.readUInt32LE(at),
-    address: addressFromBytes(bytes, at + 8),
+    address: addressFromBytes(bytes, at + 4),
   };
 }
-export function encodeIpcacheKey(value: IpcacheKey, bytes: Buffer = Buffer.alloc(24), at = 0): Buffer {
+export function encodeIpcacheKey(value: IpcacheKey, bytes: Buffer = Buffer.alloc(20), at = 0): Buffer {
   bytes.writeUInt32LE(value.prefixLength, at);
-  addressBytes(value.address).copy(bytes, at + 8);
+  addressBytes(value.address).copy(bytes, at + 4);
   return bytes;
 }
 
@@ -215,6 +215,7 @@ export interface CtKey {
   lowPort: number;
   highPort: number;
   protocol: number;
+  highAsks: number;
 }
 export const ctKeySize = 40;
 export function decodeCtKey(bytes: Buffer, at = 0): CtKey {
@@ -224,6 +225,7 @@ export function decodeCtKey(bytes: Buffer, at = 0): CtKey {
     lowPort: bytes.readUInt16BE(at + 32),
     highPort: bytes.readUInt16BE(at + 34),
     protocol: bytes.readUInt8(at + 36),
+    highAsks: bytes.readUInt8(at + 37),
   };
 }
 export function encodeCtKey(value: CtKey, bytes: Buffer = Buffer.alloc(40), at = 0): Buffer {
@@ -232,6 +234,7 @@ export function encodeCtKey(value: CtKey, bytes: Buffer = Buffer.alloc(40), at =
   bytes.writeUInt16BE(value.lowPort, at + 32);
   bytes.writeUInt16BE(value.highPort, at + 34);
   bytes.writeUInt8(value.protocol, at + 36);
+  bytes.writeUInt8(value.highAsks, at + 37);
   return bytes;
 }
 
@@ -245,8 +248,9 @@ export interface CtEntry {
   destinationEndpoint: number;
   natPort: number;
   flags: number;
+  stamp: number;
 }
-export const ctEntrySize = 24;
+export const ctEntrySize = 28;
 export function decodeCtEntry(bytes: Buffer, at = 0): CtEntry {
   return {
     expires: bytes.readUInt32LE(at),
@@ -257,9 +261,10 @@ export function decodeCtEntry(bytes: Buffer, at = 0): CtEntry {
     destinationEndpoint: bytes.readUInt16LE(at + 18),
     natPort: bytes.readUInt16BE(at + 20),
     flags: bytes.readUInt8(at + 22),
+    stamp: bytes.readUInt32LE(at + 24),
   };
 }
-export function encodeCtEntry(value: CtEntry, bytes: Buffer = Buffer.alloc(24), at = 0): Buffer {
+export function encodeCtEntry(value: CtEntry, bytes: Buffer = Buffer.alloc(28), at = 0): Buffer {
   bytes.writeUInt32LE(value.expires, at);
   bytes.writeUInt32LE(value.generation, at + 4);
   bytes.writeUInt32LE(value.sourceIdentity, at + 8);
@@ -268,6 +273,7 @@ export function encodeCtEntry(value: CtEntry, bytes: Buffer = Buffer.alloc(24), 
   bytes.writeUInt16LE(value.destinationEndpoint, at + 18);
   bytes.writeUInt16BE(value.natPort, at + 20);
   bytes.writeUInt8(value.flags, at + 22);
+  bytes.writeUInt32LE(value.stamp, at + 24);
   return bytes;
 }
 
@@ -343,21 +349,24 @@ export function encodeFragmentKey(value: FragmentKey, bytes: Buffer = Buffer.all
   return bytes;
 }
 
-/** struct ports */
-export interface Ports {
-  source: number;
-  destination: number;
+/** struct fragment_entry */
+export interface FragmentEntry {
+  sourcePort: number;
+  destinationPort: number;
+  answers: number;
 }
-export const portsSize = 4;
-export function decodePorts(bytes: Buffer, at = 0): Ports {
+export const fragmentEntrySize = 8;
+export function decodeFragmentEntry(bytes: Buffer, at = 0): FragmentEntry {
   return {
-    source: bytes.readUInt16BE(at),
-    destination: bytes.readUInt16BE(at + 2),
+    sourcePort: bytes.readUInt16BE(at),
+    destinationPort: bytes.readUInt16BE(at + 2),
+    answers: bytes.readUInt8(at + 4),
   };
 }
-export function encodePorts(value: Ports, bytes: Buffer = Buffer.alloc(4), at = 0): Buffer {
-  bytes.writeUInt16BE(value.source, at);
-  bytes.writeUInt16BE(value.destination, at + 2);
+export function encodeFragmentEntry(value: FragmentEntry, bytes: Buffer = Buffer.alloc(8), at = 0): Buffer {
+  bytes.writeUInt16BE(value.sourcePort, at);
+  bytes.writeUInt16BE(value.destinationPort, at + 2);
+  bytes.writeUInt8(value.answers, at + 4);
   return bytes;
 }
 
@@ -484,6 +493,7 @@ export const DropReason = {
   DROP_POLICY: 133,
   DROP_INVALID: 134,
   DROP_CT_INVALID_HEADER: 135,
+  DROP_FRAGMENTATION_NEEDED: 136,
   DROP_UNSUPPORTED_L3: 139,
   DROP_WRITE_ERROR: 141,
   DROP_UNKNOWN_L4: 142,
@@ -491,6 +501,7 @@ export const DropReason = {
   DROP_UNKNOWN_L3_TARGET: 150,
   DROP_STALE_OR_UNROUTABLE: 151,
   DROP_CT_INSERT_FAILED: 155,
+  DROP_NO_CONNECTION: 163,
   DROP_NO_CONFIGURATION: 165,
   DROP_NAT_NO_MAPPING: 167,
   DROP_NAT_UNSUPPORTED: 168,
@@ -498,6 +509,7 @@ export const DropReason = {
   DROP_INVALID_IDENTITY: 171,
   DROP_FRAGMENT_NOT_FOUND: 175,
   DROP_POLICY_DENY: 181,
+  DROP_VLAN: 182,
   DROP_TTL_EXCEEDED: 196,
   DROP_NO_UPLINK: 210,
   DROP_INTERNAL_NETWORK: 211,

@@ -1,4 +1,5 @@
 /** Every map of the datapath with its codec. One noun, four places: lib/policy.h, weir_policy, `policy` here, its packet tests. */
+import { addressBytes, addressFromBytes } from '../base/index.ts';
 import { possibleCpus } from '../kernel/index.ts';
 import type { BpfObject } from '../kernel/index.ts';
 import { TypedMap } from './typed-map.ts';
@@ -36,15 +37,7 @@ function decodeMetric(bytes: Buffer): layout.Metric {
   return sum;
 }
 
-const address: Codec<string> = codec(16, encodeAddress, decodeAddress);
-
-function encodeAddress(text: string): Buffer {
-  return layout.encodeIpcacheKey({ prefixLength: 0, address: text }).subarray(4);
-}
-
-function decodeAddress(bytes: Buffer): string {
-  return layout.decodeIpcacheKey(Buffer.concat([Buffer.alloc(4), bytes])).address;
-}
+const address: Codec<string> = codec(16, addressBytes, addressFromBytes);
 
 function encodeMetric(): Buffer {
   return Buffer.alloc(layout.metricSize * possibleCpus());
@@ -82,7 +75,7 @@ export function openMaps(object: BpfObject) {
     fragment: typed(
       'weir_fragment',
       codec(l.fragmentKeySize, l.encodeFragmentKey, l.decodeFragmentKey),
-      codec(l.portsSize, l.encodePorts, l.decodePorts),
+      codec(l.fragmentEntrySize, l.encodeFragmentEntry, l.decodeFragmentEntry),
     ),
     uplink: typed('weir_uplink', number32, codec(l.uplinkSize, l.encodeUplink, l.decodeUplink)),
     metrics: typed('weir_metrics', number32, codec<layout.Metric>(l.metricSize, encodeMetric, decodeMetric)),

@@ -38,3 +38,21 @@ static __always_inline bool addr_less(const struct addr *a, const struct addr *b
 {
 	return a->half[0] != b->half[0] ? a->half[0] < b->half[0] : a->half[1] < b->half[1];
 }
+
+/* MAC addresses lie on even offsets everywhere; clang would go byte by byte. */
+static __always_inline bool mac_equal(const __u8 *left, const __u8 *right)
+{
+	const __u16 *a = (const __u16 *)left, *b = (const __u16 *)right;
+
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]));
+}
+
+static __always_inline void mac_copy(__u8 *to, const __u8 *from)
+{
+	__u16 *a = (__u16 *)to;
+	const __u16 *b = (const __u16 *)from;
+
+	a[0] = b[0];
+	a[1] = b[1];
+	a[2] = b[2];
+}

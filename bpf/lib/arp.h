@@ -23,25 +23,27 @@ struct arp_frame {
 	__be32 target_ip;
 } __attribute__((packed));
 
-/* Turns a request for the gateway into its answer; sets *action. Returns 0 or a drop reason. */
-static __noinline int arp_answer(struct __sk_buff *skb, const struct endpoint *endpoint, int *action)
+/* Answers a request for the gateway, lets the host hear what a container says of itself. Returns 0 or a drop reason. */
+static __always_inline int arp_send(struct __sk_buff *skb, struct context *context, const struct device *device)
 {
+	const struct endpoint *endpoint = &device->endpoint;
 	struct arp_frame frame;
 	__be32 asked;
 
-	if (!endpoint)
-		return DROP_NO_CONFIGURATION;
 	if (bpf_skb_load_bytes(skb, 0, &frame, sizeof(frame)) < 0)
 		return DROP_INVALID;
 	if (frame.hardware != bpf_htons(ARPHRD_ETHER) || frame.protocol != bpf_htons(ETH_P_IP) ||
 	    frame.hardware_length != 6 || frame.protocol_length != 4)
 		return DROP_INVALID;
-	for (int i = 0; i < 6; i++)
-		if (frame.sender_mac[i] != endpoint->mac[i])
-			return DROP_INVALID_SOURCE_MAC;
-	if (frame.operation == bpf_htons(ARPOP_REPLY)) {
-		/* the host asked for the container's address, and only the host's stack can hear the answer */
-		*action = 0;
+	context->packet.source = addr_from4(frame.sender_ip);
+	context->packet.destination = addr_from4(frame.target_ip);
+	if (!mac_equal(frame.source, endpoint->mac) || !mac_equal(frame.sender_mac, endpoint->mac))
+		return DROP_INVALID_SOURCE_MAC;
+	/* a probe has no address yet (RFC 5227) */
+	if (frame.sender_ip && !device_owner(device, &context->packet.source))
+		return DROP_INVALID_SOURCE_IP;
+	if (frame.operation == bpf_htons(ARPOP_REPLY) || frame.sender_ip == frame.target_ip) {
+		context->action = TC_ACT_OK;
 		return 0;
 	}
 	asked = frame.target_ip;
@@ -56,6 +58,6 @@ static __noinline int arp_answer(struct __sk_buff *skb, const struct endpoint *e
 	frame.operation = bpf_htons(ARPOP_REPLY);
 	if (bpf_skb_store_bytes(skb, 0, &frame, sizeof(frame), 0) < 0)
 		return DROP_WRITE_ERROR;
-	*action = bpf_redirect(skb->ifindex, 0);
+	context->action = bpf_redirect(skb->ifindex, 0);
 	return 0;
 }

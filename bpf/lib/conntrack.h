@@ -9,7 +9,6 @@
  */
 #pragma once
 #include "packet.h"
-#include "policy.h"
 
 /* Time is counted in ticks of 2^30 ns (1.07 s): a shift instead of a division, and fine enough for timeouts. */
 #define TICK_SHIFT 30
@@ -35,7 +34,8 @@ struct ct_key {
 	__be16 low_port;
 	__be16 high_port;
 	__u8 protocol;
-	__u8 unused[3];
+	__u8 high_asks; /* ICMP echo only: both ends may ask with one id, and those are two flows */
+	__u8 unused[2];
 };
 
 /* Source and destination are those of the first packet. */
@@ -49,6 +49,7 @@ struct ct_entry {
 	__be16 nat_port; /* port or echo id it has outside, 0 = not translated */
 	__u8 flags;	 /* enum ct_flag */
 	__u8 unused;
+	__u32 stamp; /* when it was last written, by the coarse clock */
 };
 
 struct {
@@ -64,18 +65,28 @@ static __always_inline bool ct_key_of(const struct tuple *tuple, struct ct_key *
 	bool high = addr_equal(&tuple->source, &tuple->destination) ? tuple->source_port > tuple->destination_port
 								    : addr_less(&tuple->destination, &tuple->source);
 
-	__builtin_memset(key, 0, sizeof(*key));
 	key->low = high ? tuple->destination : tuple->source;
 	key->high = high ? tuple->source : tuple->destination;
 	key->low_port = high ? tuple->destination_port : tuple->source_port;
 	key->high_port = high ? tuple->source_port : tuple->destination_port;
 	key->protocol = tuple->protocol;
+	key->high_asks = tuple->protocol == IPPROTO_ICMP && high != tuple->answers;
+	key->unused[0] = key->unused[1] = 0;
 	return high;
 }
 
 static __always_inline __u32 tick_now(void)
 {
 	return bpf_ktime_get_ns() >> TICK_SHIFT;
+}
+
+/*
+ * A clock that costs nothing, and changes every 32 to 320 ms: an entry written within its present period is neither
+ * expired nor worth writing again, so a busy connection reads the real clock and dirties its cache line rarely.
+ */
+static __always_inline __u32 ct_stamp(void)
+{
+	return bpf_jiffies64() >> 5;
 }
 
 static __always_inline __u32 ct_lifetime(__u8 protocol, __u8 flags)
@@ -88,31 +99,23 @@ static __always_inline __u32 ct_lifetime(__u8 protocol, __u8 flags)
 }
 
 /* A bare SYN opens a connection: it may not ride on the answers of another, nor on one that is over. */
-static __always_inline bool ct_is_reopened(const struct ct_entry *entry, __u8 tcp_flags, bool reply)
+static __always_inline bool ct_is_reopened(__u8 flags, __u8 tcp_flags, bool reply)
 {
 	if ((tcp_flags & (TCP_FLAG_SYN_BIT | TCP_FLAG_ACK_BIT)) != TCP_FLAG_SYN_BIT)
 		return false;
-	return reply || (entry->flags & (CT_RESET | CT_FIN_ASKER | CT_FIN_ANSWERER));
+	return reply || (flags & (CT_RESET | CT_FIN_ASKER | CT_FIN_ANSWERER));
 }
 
-/* Notes what the packet does to its connection. Returns true if that changed the connection's state. */
-static __always_inline bool ct_advance(struct ct_entry *entry, const struct packet *packet, bool reply, __u32 now)
+/* The flags of a connection after one more packet. An error says nothing about it. */
+static __always_inline __u8 ct_flags_after(__u8 flags, const struct packet *packet, bool reply)
 {
-	__u8 before = entry->flags, flags = before;
-	__u32 expires;
-
+	if (packet->is_error)
+		return flags;
 	if (reply)
 		flags |= CT_REPLIED;
 	if (packet->tcp_flags & TCP_FLAG_RST_BIT)
 		flags |= CT_RESET;
 	if (packet->tcp_flags & TCP_FLAG_FIN_BIT)
 		flags |= reply ? CT_FIN_ANSWERER : CT_FIN_ASKER;
-	expires = now + ct_lifetime(packet->tuple.protocol, flags);
-	/* written only when it changes: a busy connection must not bounce its cache line between CPUs */
-	if (entry->expires != expires)
-		entry->expires = expires;
-	if (before == flags)
-		return false;
-	entry->flags = flags;
-	return true;
+	return flags;
 }

@@ -1,110 +1,109 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /* Ways on for a packet that may pass: into a container of this host, to the host's stack, out to the world. */
 #pragma once
-#include "nat.h"
+#include "rewrite.h"
 
-/* An entry program's way to say no: the reason becomes a counter and an event. */
-static __noinline int drop(struct __sk_buff *skb, const struct context *context, __u32 reason)
+/* Into a container of this host. Returns 0 or a drop reason. */
+static __always_inline int deliver_local(struct __sk_buff *skb, struct context *context,
+					 const struct endpoint *endpoint)
 {
-	metric_count(reason, context->direction, skb->len);
-	event_send(skb, context, EVENT_WORD(EVENT_DROP, reason, context->direction));
-	return BPF_OK + 2; /* TC_ACT_SHOT */
-}
-
-/* One hop less to live (RFC 1812 section 5.3.1). Returns 0 or a drop reason. */
-static __always_inline int ttl_decrement(struct __sk_buff *skb)
-{
-	__u32 offset = L3_OFFSET + __builtin_offsetof(struct iphdr, ttl);
-	__be16 old, new;
-
-	/* ttl and protocol are one word of the checksum */
-	if (bpf_skb_load_bytes(skb, offset, &old, sizeof(old)) < 0)
-		return DROP_INVALID;
-	if ((old & bpf_htons(0xff00)) <= bpf_htons(0x0100) && (bpf_ntohs(old) >> 8) <= 1)
-		return DROP_TTL_EXCEEDED;
-	new = bpf_htons(bpf_ntohs(old) - 0x0100);
-	if (bpf_l3_csum_replace(skb, IP_CHECK_OFFSET, old, new, 2) < 0 ||
-	    bpf_skb_store_bytes(skb, offset, &new, sizeof(new), 0) < 0)
-		return DROP_WRITE_ERROR;
-	return 0;
-}
-
-/* Into the container at the destination side; sets *action. Returns 0 or a drop reason. */
-static __always_inline int deliver_local(struct __sk_buff *skb, const struct context *context, int *action)
-{
-	const struct endpoint *endpoint = context->destination.endpoint;
-	struct {
-		__u8 destination[6];
-		__u8 source[6];
-	} macs;
 	int reason = ttl_decrement(skb);
+	struct ethhdr *eth;
 
 	if (reason)
 		return reason;
-	__builtin_memcpy(macs.destination, endpoint->mac, 6);
-	__builtin_memcpy(macs.source, endpoint->gateway_mac, 6);
-	if (bpf_skb_store_bytes(skb, 0, &macs, sizeof(macs), 0) < 0)
-		return DROP_WRITE_ERROR;
+	eth = HEADER_AT(skb, 0, struct ethhdr);
+	if (!eth)
+		return DROP_INVALID;
+	mac_copy(eth->h_dest, endpoint->mac);
+	mac_copy(eth->h_source, endpoint->gateway_mac);
 	trace_forward(skb, context, TRACE_TO_ENDPOINT);
-	*action = bpf_redirect_peer(endpoint->ifindex, 0);
+	context->action = bpf_redirect_peer(endpoint->ifindex, 0);
 	return 0;
 }
 
-/* The device that leads to the packet's destination, which must be an uplink. Returns 0 or a drop reason. */
-static __noinline int uplink_for(struct __sk_buff *skb, const struct context *context, __u32 *ifindex)
+static __always_inline int deliver_host(struct __sk_buff *skb, struct context *context)
+{
+	trace_forward(skb, context, TRACE_TO_STACK);
+	context->action = TC_ACT_OK;
+	return 0;
+}
+
+/* The device that leads to the packet's destination. Returns 0 or a drop reason. */
+static __always_inline int route_find(struct __sk_buff *skb, const struct packet *packet, __u32 *ifindex)
 {
 	struct bpf_fib_lookup fib = { .family = 2 /* AF_INET */, .ifindex = skb->ifindex };
-	int code;
+	const struct config *config = config_get();
 
-	fib.l4_protocol = context->packet.protocol;
-	fib.ipv4_src = context->packet.source.word[3];
-	fib.ipv4_dst = context->packet.destination.word[3];
-	code = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
-	if (code != BPF_FIB_LKUP_RET_SUCCESS && code != BPF_FIB_LKUP_RET_NO_NEIGH)
-		return code == BPF_FIB_LKUP_RET_NOT_FWDED || code == BPF_FIB_LKUP_RET_UNREACHABLE ? DROP_NO_UPLINK
-												   : DROP_FIB_FAILED;
-	/* before 5.12 a missing neighbour left the device out of the answer */
-	*ifindex = fib.ifindex == skb->ifindex ? context->config->uplink : fib.ifindex;
-	return 0;
+	fib.l4_protocol = packet->protocol;
+	fib.ipv4_src = packet->source.word[3];
+	fib.ipv4_dst = packet->destination.word[3];
+	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+		*ifindex = fib.ifindex;
+		return 0;
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		/* before 5.12 a missing neighbour left the device out of the answer */
+		*ifindex = fib.ifindex == skb->ifindex && config ? config->uplink : fib.ifindex;
+		return 0;
+	case BPF_FIB_LKUP_RET_NOT_FWDED:
+	case BPF_FIB_LKUP_RET_UNREACHABLE:
+		return DROP_NO_UPLINK;
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		return DROP_FRAGMENTATION_NEEDED;
+	default:
+		return DROP_FIB_FAILED;
+	}
 }
 
-/* Out to the world, masqueraded unless the destination is native; sets *action. Returns 0 or a drop reason. */
-static __always_inline int deliver_world(struct __sk_buff *skb, struct context *context, int *action)
+/* Gives the packet the uplink's address. Returns 0 or a drop reason. */
+static __always_inline int masquerade(struct __sk_buff *skb, struct context *context, const struct uplink *uplink)
 {
 	struct packet *packet = &context->packet;
+	struct rewrite *rewrite = &context->rewrite;
+	int reason;
+
+	rewrite->new_address = uplink->ip4.word[3];
+	if (!rewrite->new_address)
+		return DROP_NAT_NO_MAPPING;
+	if (packet->tuple.protocol == IPPROTO_SCTP)
+		return DROP_NAT_UNSUPPORTED; /* its CRC32c would have to be computed over the whole packet */
+	rewrite->old_address = packet->source.word[3];
+	rewrite->old_port = packet->tuple.source_port;
+	rewrite->is_source = true;
+	reason = nat_choose_port();
+	if (reason)
+		return reason;
+	if (rewrite->new_port != context->nat_port)
+		nat_remember(&packet->tuple, rewrite->new_port);
+	return rewrite_apply(skb);
+}
+
+/*
+ * Out to the world by an uplink, masqueraded unless the destination is native or answered. Returns 0 or a drop reason.
+ */
+__noinline int deliver_world(struct __sk_buff *skb)
+{
+	struct context *context = context_get();
 	const struct uplink *uplink;
 	__u32 ifindex = 0;
-	int reason = uplink_for(skb, context, &ifindex);
+	int reason;
 
+	if (!context)
+		return DROP_NO_CONFIGURATION;
+	reason = route_find(skb, &context->packet, &ifindex);
 	if (reason)
 		return reason;
 	uplink = bpf_map_lookup_elem(&weir_uplink, &ifindex);
 	if (!uplink)
 		return DROP_NO_UPLINK;
 	reason = ttl_decrement(skb);
+	/* who was asked under an address answers under that address */
+	if (!reason && !context->reply && !(context->destination.reach & IPCACHE_NATIVE))
+		reason = masquerade(skb, context, uplink);
 	if (reason)
 		return reason;
-	if (!(context->destination.flags & IPCACHE_NATIVE)) {
-		struct rewrite rewrite = { .address_offset = IP_SOURCE_OFFSET,
-					   .old_address = packet->source.word[3],
-					   .new_address = uplink->ip4.word[3],
-					   .old_port = packet->tuple.source_port,
-					   .is_source = true };
-
-		if (!rewrite.new_address)
-			return DROP_NAT_NO_MAPPING;
-		if (packet->protocol == IPPROTO_SCTP)
-			return DROP_NAT_UNSUPPORTED; /* its CRC32c would have to be computed over the whole packet */
-		rewrite.new_port = nat_port_for(context, uplink);
-		if (!rewrite.new_port)
-			return DROP_NO_MASQUERADE_PORT;
-		if (rewrite.new_port != context->nat_port)
-			nat_remember(&packet->tuple, rewrite.new_port);
-		reason = nat_translate(skb, packet, &rewrite);
-		if (reason)
-			return reason;
-	}
 	trace_forward(skb, context, TRACE_TO_NETWORK);
-	*action = bpf_redirect_neigh(ifindex, 0, 0, 0);
+	context->action = bpf_redirect_neigh(ifindex, 0, 0, 0);
 	return 0;
 }

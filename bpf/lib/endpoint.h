@@ -21,7 +21,7 @@ struct endpoint {
 	__u16 flags; /* enum endpoint_flag */
 	__u8 mac[6];
 	__u8 gateway_mac[6]; /* the host side's own, so that pkt_type is HOST before redirect_peer (kernels < 6.15) */
-	__u16 spaces[SPACES_MAX];
+	__u16 spaces[SPACES_MAX] __attribute__((aligned(8)));
 };
 
 struct device {
@@ -46,17 +46,36 @@ struct {
 	__type(value, struct endpoint);
 } weir_endpoint SEC(".maps");
 
+/*
+ * The endpoint that owns an address, if it is of the device's container: any address of a container may leave and enter
+ * by any of its interfaces. NULL for everyone else's.
+ */
+static __always_inline const struct endpoint *device_owner(const struct device *device, const struct addr *address)
+{
+	const struct endpoint *owner;
+
+	if (addr_equal(address, &device->ip4))
+		return &device->endpoint;
+	owner = bpf_map_lookup_elem(&weir_endpoint, address);
+	return owner && owner->container && owner->container == device->endpoint.container ? owner : 0;
+}
+
+/* Four spaces in a word, and the top bit of each sixteen: whether any of the four equals `space`. */
+static __always_inline bool lanes_have(__u64 lanes, __u16 space)
+{
+	__u64 difference = lanes ^ space * 0x0001000100010001ull;
+
+	return (difference - 0x0001000100010001ull) & ~difference & 0x8000800080008000ull;
+}
+
 /* Two endpoints are of one network if they share a space (zero ends a list). */
 static __always_inline bool spaces_shared(const __u16 *a, const __u16 *b)
 {
+	const __u64 *lanes = (const __u64 *)b;
+
 #pragma unroll
-	for (int i = 0; i < SPACES_MAX; i++) {
-		if (a[i] == 0)
-			return false;
-#pragma unroll
-		for (int j = 0; j < SPACES_MAX; j++)
-			if (a[i] == b[j])
-				return true;
-	}
+	for (int i = 0; i < SPACES_MAX && a[i]; i++)
+		if (lanes_have(lanes[0], a[i]) || lanes_have(lanes[1], a[i]))
+			return true;
 	return false;
 }

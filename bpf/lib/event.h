@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /* What the datapath tells: one record per verdict on a new connection, per drop and per trace, and counters of everything. */
 #pragma once
-#include "config.h"
-#include "conntrack.h"
+#include <linux/pkt_cls.h>
+#include "context.h"
 
 /* The field's monitor message types and observation points. */
 enum event_type { EVENT_DROP = 1, EVENT_TRACE = 4, EVENT_POLICY_VERDICT = 5 };
 enum observation_point { TRACE_TO_ENDPOINT = 0, TRACE_TO_HOST = 2, TRACE_TO_STACK = 3, TRACE_TO_NETWORK = 11 };
 
 struct event {
-	__u64 time; /* ns since boot, CLOCK_MONOTONIC */
-	__u8 type;  /* enum event_type */
-	__u8 reason; /* drop: enum drop_reason; trace: enum observation_point; verdict: 0 or the drop reason */
+	__u64 time;	/* ns since boot, CLOCK_MONOTONIC */
+	__u8 type;	/* enum event_type */
+	__u8 reason;	/* drop: enum drop_reason; trace: enum observation_point; verdict: 0 or the drop reason */
 	__u8 direction; /* enum policy_direction */
 	__u8 match;	/* enum policy_match */
 	__u32 ifindex;
@@ -55,19 +55,6 @@ struct {
 	__type(value, struct metric);
 } weir_metrics SEC(".maps");
 
-/* Everything a program knows about the packet in its hands. */
-struct context {
-	const struct config *config;
-	struct packet packet;
-	struct side source;
-	struct side destination;
-	__u8 direction; /* enum policy_direction, of the program */
-	__u8 ct_state;
-	bool changed; /* the packet changed its connection's state */
-	__be16 nat_port;
-	struct policy_result verdict; /* of the side that decided last */
-};
-
 static __always_inline void metric_count(__u8 reason, __u8 direction, __u32 length)
 {
 	__u32 index = reason * METRIC_DIRECTIONS + (direction & (METRIC_DIRECTIONS - 1));
@@ -79,27 +66,35 @@ static __always_inline void metric_count(__u8 reason, __u8 direction, __u32 leng
 	metric->bytes += length;
 }
 
-static __noinline int event_send(struct __sk_buff *skb, const struct context *context, __u32 type_reason_direction)
-{
-	const struct packet *packet = &context->packet;
-	struct event *event = bpf_ringbuf_reserve(&weir_events, sizeof(*event), 0);
+#define EVENT_WORD(type, reason, direction) ((__u32)(type) << 16 | (__u32)(reason) << 8 | (direction))
 
+/* Tells of the packet in hand; `word` is an EVENT_WORD. */
+__noinline int event_send(struct __sk_buff *skb, __u32 word)
+{
+	const struct context *context = context_get();
+	const struct packet *packet;
+	struct event *event;
+
+	if (!context)
+		return 0;
+	event = bpf_ringbuf_reserve(&weir_events, sizeof(*event), 0);
 	if (!event) {
 		metric_count(METRIC_LOST, 0, 0);
 		return 0;
 	}
+	packet = &context->packet;
 	event->time = bpf_ktime_get_ns();
-	event->type = type_reason_direction >> 16;
-	event->reason = type_reason_direction >> 8;
-	event->direction = type_reason_direction;
+	event->type = word >> 16;
+	event->reason = word >> 8;
+	event->direction = word;
 	event->match = context->verdict.match;
 	event->ifindex = skb->ifindex;
 	event->length = skb->len;
 	event->source_identity = context->source.identity;
 	event->destination_identity = context->destination.identity;
-	event->source_endpoint = context->source.endpoint ? context->source.endpoint->id : 0;
-	event->destination_endpoint = context->destination.endpoint ? context->destination.endpoint->id : 0;
-	event->generation = context->config ? context->config->generation : 0;
+	event->source_endpoint = context->source.endpoint;
+	event->destination_endpoint = context->destination.endpoint;
+	event->generation = context->generation;
 	event->rule = context->verdict.rule;
 	event->source = packet->source;
 	event->destination = packet->destination;
@@ -116,13 +111,18 @@ static __noinline int event_send(struct __sk_buff *skb, const struct context *co
 	return 0;
 }
 
-#define EVENT_WORD(type, reason, direction) ((__u32)(type) << 16 | (__u32)(reason) << 8 | (direction))
-
-static __always_inline void trace_forward(struct __sk_buff *skb, const struct context *context, __u8 point)
+static __always_inline void trace_forward(struct __sk_buff *skb, const struct context *context,
+					  enum observation_point point)
 {
-	__u32 level = context->config->trace_level;
-
 	metric_count(0, context->direction, skb->len);
-	if (level >= TRACE_MAX || (level == TRACE_MEDIUM && context->changed))
-		event_send(skb, context, EVENT_WORD(EVENT_TRACE, point, context->direction));
+	if (context->trace_level >= TRACE_MAX || (context->trace_level == TRACE_MEDIUM && context->changed))
+		event_send(skb, EVENT_WORD(EVENT_TRACE, point, context->direction));
+}
+
+/* An entry program's way to say no: the reason becomes a counter and an event. */
+static __always_inline int drop(struct __sk_buff *skb, enum policy_direction direction, __u32 reason)
+{
+	metric_count(reason, direction, skb->len);
+	event_send(skb, EVENT_WORD(EVENT_DROP, reason, direction));
+	return TC_ACT_SHOT;
 }

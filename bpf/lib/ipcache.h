@@ -21,13 +21,14 @@ enum ipcache_flag {
 struct ipcache_key {
 	__u32 prefix_length;
 	struct addr address;
-};
+} __attribute__((packed, aligned(4)));
+_Static_assert(sizeof(struct ipcache_key) == 20, "the trie compares every bit behind prefix_length, padding too");
 
 struct ipcache_entry {
 	__u32 identity;
 	__u32 flags; /* enum ipcache_flag */
 	struct addr tunnel;
-	__u16 spaces[SPACES_MAX];
+	__u16 spaces[SPACES_MAX] __attribute__((aligned(8)));
 };
 
 struct {

@@ -11,8 +11,8 @@
  * nothing matched, denied.
  */
 #pragma once
+#include "addr.h"
 #include "drop.h"
-#include "ipcache.h"
 
 #define PEER_ANY 0
 #define PEER_NETWORK 0xffffffff
@@ -21,13 +21,21 @@
 enum policy_direction { DIRECTION_INGRESS = 1, DIRECTION_EGRESS = 2 };
 enum policy_verdict { VERDICT_ALLOW = 1, VERDICT_DENY = 2 };
 enum policy_scope { SCOPE_ANY = 0, SCOPE_PROTOCOL = 1, SCOPE_PORT = 2 };
-enum policy_match { MATCH_NONE = 0, MATCH_L3 = 1, MATCH_L3_L4 = 2, MATCH_L4 = 3, MATCH_ALL = 4, MATCH_L3_PROTO = 5, MATCH_PROTO = 6 };
+enum policy_match {
+	MATCH_NONE = 0,
+	MATCH_L3 = 1,
+	MATCH_L3_L4 = 2,
+	MATCH_L4 = 3,
+	MATCH_ALL = 4,
+	MATCH_L3_PROTO = 5,
+	MATCH_PROTO = 6,
+};
 
 struct policy_key {
 	__u32 prefix_length;
 	__u32 generation;
 	__u32 subject;
-	__u32 peer; /* identity, PEER_ANY, PEER_NETWORK or IDENTITY_WORLD as a class */
+	__u32 peer;	/* identity, PEER_ANY, PEER_NETWORK or IDENTITY_WORLD as a class */
 	__u8 direction; /* enum policy_direction */
 	__u8 protocol;	/* IANA number */
 	__be16 port;	/* destination port; the type of an ICMP message */
@@ -54,23 +62,6 @@ struct policy_result {
 	__u8 match;  /* enum policy_match */
 };
 
-/* One side of a connection, as far as policy needs to know it. */
-struct side {
-	const struct endpoint *endpoint; /* NULL: not on this host */
-	const __u16 *spaces;		 /* NULL: in no network */
-	__u32 identity;
-	__u32 flags; /* enum ipcache_flag */
-};
-
-static __always_inline __u32 policy_class(const struct side *subject, const struct side *peer)
-{
-	if (identity_is_world(peer->identity))
-		return IDENTITY_WORLD;
-	if (subject->spaces && peer->spaces && spaces_shared(subject->spaces, peer->spaces))
-		return PEER_NETWORK;
-	return PEER_ANY;
-}
-
 static __always_inline __u8 policy_match_of(const struct policy_entry *entry, __u32 peer)
 {
 	if (peer == PEER_ANY)
@@ -95,17 +86,13 @@ static __always_inline void policy_consider(const struct policy_key *key, struct
 }
 
 /* The verdict of one side's policy on a new connection. Nothing found: DROP_POLICY. */
-static __always_inline struct policy_result policy_decide(struct policy_key *key, const struct side *subject,
-							  const struct side *peer)
+static __always_inline struct policy_result policy_decide(struct policy_key *key, __u32 class)
 {
 	struct policy_result result = { .reason = DROP_POLICY };
-	__u32 class = policy_class(subject, peer);
 
 	key->prefix_length = POLICY_PREFIX_FULL;
-	key->subject = subject->identity;
-	key->peer = peer->identity;
 	policy_consider(key, &result);
-	if (class != PEER_ANY && class != peer->identity) {
+	if (class != PEER_ANY && class != key->peer) {
 		key->peer = class;
 		policy_consider(key, &result);
 	}

@@ -3,143 +3,165 @@
 #pragma once
 #include "event.h"
 
-/* Who is behind an address. Never fails: an address nobody claims is the world's. */
-static __always_inline void side_resolve(const struct addr *address, struct side *side)
+static __always_inline struct side *asker_of(struct context *context)
 {
-	const struct ipcache_entry *entry;
-	const struct endpoint *endpoint = bpf_map_lookup_elem(&weir_endpoint, address);
-
-	side->endpoint = endpoint;
-	side->flags = 0;
-	if (endpoint) {
-		side->identity = endpoint->identity;
-		side->spaces = endpoint->spaces;
-		return;
-	}
-	entry = ipcache_lookup(address);
-	side->identity = entry ? entry->identity : IDENTITY_WORLD;
-	side->flags = entry ? entry->flags : 0;
-	side->spaces = entry && !identity_is_world(entry->identity) ? entry->spaces : 0;
+	return context->reply ? &context->destination : &context->source;
 }
 
-static __always_inline __u16 side_id(const struct side *side)
+static __always_inline struct side *answerer_of(struct context *context)
 {
-	return side->endpoint ? side->endpoint->id : 0;
+	return context->reply ? &context->source : &context->destination;
 }
 
-/* One endpoint's policy on a new connection; tells the verdict. Returns 0 or a drop reason. */
-static __noinline int side_decide(struct __sk_buff *skb, struct context *context, __u32 direction, __u32 reversed)
+/* The class of peers that `peer` belongs to for `subject`. */
+static __always_inline __u32 peer_class(const struct side *subject, const struct side *peer)
 {
-	const struct side *asker = reversed ? &context->destination : &context->source;
-	const struct side *answerer = reversed ? &context->source : &context->destination;
-	const struct tuple *tuple = &context->packet.tuple;
-	struct policy_key key = {
-		.generation = context->config->generation,
-		.direction = direction,
-		.protocol = tuple->protocol,
-		.port = reversed ? tuple->source_port : tuple->destination_port,
-	};
-	bool egress = direction == DIRECTION_EGRESS;
+	if (identity_is_world(peer->identity))
+		return IDENTITY_WORLD;
+	return spaces_shared(subject->spaces, peer->spaces) ? PEER_NETWORK : PEER_ANY;
+}
 
-	if (tuple->protocol == IPPROTO_ICMP) {
-		/* an echo request by its type; whoever answers is covered by the connection */
-		key.port = bpf_htons(reversed || context->packet.inner ? ICMP_ECHO : context->packet.icmp_type);
-	}
-	context->verdict = policy_decide(&key, egress ? asker : answerer, egress ? answerer : asker);
-	event_send(skb, context, EVENT_WORD(EVENT_POLICY_VERDICT, context->verdict.reason, direction));
+/* One side's policy on the flow, in the direction in which it was opened; tells the verdict. Returns 0 or a drop reason. */
+__noinline int side_decide(struct __sk_buff *skb, __u32 direction)
+{
+	struct context *context = context_get();
+	const struct side *subject, *peer;
+	const struct tuple *tuple;
+	struct policy_key key = {};
+
+	if (!context)
+		return DROP_NO_CONFIGURATION;
+	tuple = &context->packet.tuple;
+	subject = direction == DIRECTION_EGRESS ? asker_of(context) : answerer_of(context);
+	peer = direction == DIRECTION_EGRESS ? answerer_of(context) : asker_of(context);
+	key.generation = context->generation;
+	key.subject = subject->identity;
+	key.peer = peer->identity;
+	key.direction = direction;
+	key.protocol = tuple->protocol;
+	key.port = context->reply ? tuple->source_port : tuple->destination_port;
+	/* what is not an answer is an echo request */
+	if (tuple->protocol == IPPROTO_ICMP)
+		key.port = bpf_htons(ICMP_ECHO);
+	context->verdict = policy_decide(&key, peer_class(subject, peer));
+	event_send(skb, EVENT_WORD(EVENT_POLICY_VERDICT, context->verdict.reason, direction));
 	return context->verdict.reason;
 }
 
-/* Decides a flow by both sides' policies, in the direction it was opened. Returns 0 or a drop reason. */
-static __always_inline int flow_decide(struct __sk_buff *skb, struct context *context, bool reversed)
+/* Decides a flow by both sides' policies, whichever of them sent this packet. Returns 0 or a drop reason. */
+static __always_inline int flow_decide(struct __sk_buff *skb, struct context *context)
 {
-	const struct side *asker = reversed ? &context->destination : &context->source;
-	const struct side *answerer = reversed ? &context->source : &context->destination;
+	const struct side *asker = asker_of(context), *answerer = answerer_of(context);
 	int reason = 0;
 
 	if (!asker->identity || !answerer->identity)
 		return DROP_INVALID_IDENTITY;
-	if (asker->endpoint && identity_is_world(answerer->identity) && (asker->endpoint->flags & ENDPOINT_NO_WORLD))
+	if (((asker->flags & ENDPOINT_NO_WORLD) && identity_is_world(answerer->identity)) ||
+	    ((answerer->flags & ENDPOINT_NO_WORLD) && identity_is_world(asker->identity)))
 		return DROP_INTERNAL_NETWORK;
 	if (asker->endpoint)
-		reason = side_decide(skb, context, DIRECTION_EGRESS, reversed);
+		reason = side_decide(skb, DIRECTION_EGRESS);
 	if (!reason && answerer->endpoint)
-		reason = side_decide(skb, context, DIRECTION_INGRESS, reversed);
+		reason = side_decide(skb, DIRECTION_INGRESS);
 	return reason;
 }
 
-static __always_inline bool ct_still_holds(const struct ct_entry *entry, const struct context *context, bool reply)
+/* Decides the flow and, where it may be, writes its entry. Returns 0 or a drop reason. */
+__noinline int flow_admit(struct __sk_buff *skb)
 {
-	const struct side *asker = reply ? &context->destination : &context->source;
-	const struct side *answerer = reply ? &context->source : &context->destination;
+	struct context *context = context_get();
+	const struct side *asker, *answerer;
+	struct ct_entry entry = {};
+	struct ct_key key;
+	int reason;
+	bool high;
 
-	return entry->generation == context->config->generation && entry->source_identity == asker->identity &&
-	       entry->destination_identity == answerer->identity && entry->source_endpoint == side_id(asker) &&
-	       entry->destination_endpoint == side_id(answerer);
+	if (!context)
+		return DROP_NO_CONFIGURATION;
+	reason = flow_decide(skb, context);
+	if (reason)
+		return reason;
+	high = ct_key_of(&context->packet.tuple, &key);
+	asker = asker_of(context);
+	answerer = answerer_of(context);
+	entry.generation = context->generation;
+	entry.source_identity = asker->identity;
+	entry.destination_identity = answerer->identity;
+	entry.source_endpoint = asker->endpoint;
+	entry.destination_endpoint = answerer->endpoint;
+	entry.nat_port = context->nat_port;
+	entry.flags = ct_flags_after(context->ct_flags & ~CT_HIGH_ASKED, &context->packet, context->reply);
+	if (context->reply != high)
+		entry.flags |= CT_HIGH_ASKED;
+	entry.expires = tick_now() + ct_lifetime(key.protocol, entry.flags);
+	entry.stamp = ct_stamp();
+	context->expires = entry.expires;
+	context->changed = true;
+	return bpf_map_update_elem(&weir_ct, &key, &entry, BPF_ANY) < 0 ? DROP_CT_INSERT_FAILED : 0;
 }
 
-/* Writes the entry of a flow just decided; `flags` are those it keeps. Returns 0 or a drop reason. */
-static __noinline int ct_admit(const struct ct_key *key, const struct context *context, __u8 flags)
+static __always_inline bool ct_still_holds(const struct ct_entry *entry, struct context *context)
 {
-	const struct side *asker = &context->source, *answerer = &context->destination;
-	bool reversed = context->ct_state == CT_REPLY;
-	struct ct_entry entry = {
-		.generation = context->config->generation,
-		.source_identity = reversed ? answerer->identity : asker->identity,
-		.destination_identity = reversed ? asker->identity : answerer->identity,
-		.source_endpoint = side_id(reversed ? answerer : asker),
-		.destination_endpoint = side_id(reversed ? asker : answerer),
-		.nat_port = context->nat_port,
-		.flags = flags,
-	};
+	const struct side *asker = asker_of(context), *answerer = answerer_of(context);
 
-	entry.expires = tick_now() + ct_lifetime(key->protocol, entry.flags);
-	return bpf_map_update_elem(&weir_ct, key, &entry, BPF_ANY) < 0 ? DROP_CT_INSERT_FAILED : 0;
+	return entry->generation == context->generation && entry->source_identity == asker->identity &&
+	       entry->destination_identity == answerer->identity && entry->source_endpoint == asker->endpoint &&
+	       entry->destination_endpoint == answerer->endpoint;
+}
+
+/* Notes what the packet does to its connection. */
+static __always_inline void ct_advance(struct ct_entry *entry, struct context *context, bool fresh)
+{
+	__u8 flags = ct_flags_after(entry->flags, &context->packet, context->reply);
+
+	if (!context->packet.is_error && (!fresh || flags != entry->flags)) {
+		context->changed = flags != entry->flags;
+		entry->flags = flags;
+		entry->expires = tick_now() + ct_lifetime(context->packet.tuple.protocol, flags);
+		entry->stamp = ct_stamp();
+	}
+	context->expires = entry->expires;
 }
 
 /*
- * The verdict on the packet in `context`. `answers` says of a packet without an entry that the other side asked: it
- * came in through a masquerade mapping that the container made. Returns 0 or a drop reason.
+ * The verdict on the packet in the context. `answers` says that it came in through a masquerade mapping, so it is an
+ * answer to what a container asked or nothing. Returns 0 or a drop reason.
  */
-static __noinline int flow_verdict(struct __sk_buff *skb, struct context *context, bool answers)
+__noinline int flow_verdict(struct __sk_buff *skb, __u32 answers)
 {
-	const struct packet *packet = &context->packet;
-	__u32 now = tick_now();
+	struct context *context = context_get();
+	bool high, live = false, fresh = false;
+	const struct packet *packet;
 	struct ct_entry *entry;
 	struct ct_key key;
-	bool high = ct_key_of(&packet->tuple, &key), reply = answers, live;
-	__u8 flags = 0;
-	int reason;
 
+	if (!context)
+		return DROP_NO_CONFIGURATION;
+	packet = &context->packet;
+	high = ct_key_of(&packet->tuple, &key);
 	entry = bpf_map_lookup_elem(&weir_ct, &key);
-	live = entry && entry->expires >= now;
+	if (entry) {
+		fresh = entry->stamp == ct_stamp();
+		live = fresh || entry->expires >= tick_now();
+	}
+	context->reply = live ? high != (entry->flags & CT_HIGH_ASKED) : answers;
+	if (live && !packet->is_error && ct_is_reopened(entry->flags, packet->tcp_flags, context->reply)) {
+		live = false;
+		context->reply = false;
+	}
+	if (answers && !context->reply)
+		return DROP_NO_CONNECTION;
 	if (live) {
-		reply = high != !!(entry->flags & CT_HIGH_ASKED);
-		if (!packet->inner && ct_is_reopened(entry, packet->tcp_flags, reply)) {
-			live = false;
-			reply = false;
-		}
-	}
-	if (packet->inner && !live)
-		return DROP_POLICY; /* an error may only complain about a connection that is there */
-	if (live && ct_still_holds(entry, context, reply)) {
-		context->ct_state = packet->inner ? CT_RELATED : reply ? CT_REPLY : CT_ESTABLISHED;
+		context->ct_flags = entry->flags;
 		context->nat_port = entry->nat_port;
-		if (!packet->inner)
-			context->changed = ct_advance(entry, packet, reply, now);
-		return 0;
+		if (ct_still_holds(entry, context)) {
+			context->ct_state = packet->is_error ? CT_RELATED : context->reply ? CT_REPLY : CT_ESTABLISHED;
+			ct_advance(entry, context, fresh);
+			return 0;
+		}
+	} else if (packet->is_error || (packet->tuple.answers && !answers)) {
+		return DROP_NO_CONNECTION;
 	}
-	context->ct_state = reply ? CT_REPLY : CT_NEW;
-	reason = flow_decide(skb, context, reply);
-	if (reason)
-		return reason;
-	context->changed = true;
-	if (live)
-		flags = entry->flags & ~CT_HIGH_ASKED;
-	if (reply)
-		flags |= CT_REPLIED;
-	if (reply != high)
-		flags |= CT_HIGH_ASKED;
-	context->nat_port = live ? entry->nat_port : 0;
-	return ct_admit(&key, context, flags);
+	context->ct_state = packet->is_error ? CT_RELATED : context->reply ? CT_REPLY : CT_NEW;
+	return flow_admit(skb);
 }

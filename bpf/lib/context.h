@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/*
+ * Everything that is known about the packet in hand, in memory of the CPU that works on it. It lives in a map because a
+ * global function may be given only the packet itself on kernels before 5.12; as global functions the verifier reads
+ * each of them once instead of once per way that leads to it, which is what makes the object load in milliseconds.
+ * Programs of one CPU never interleave: tc runs with bottom halves off, and what a program redirects goes on after it.
+ */
+#pragma once
+#include "config.h"
+#include "conntrack.h"
+#include "ipcache.h"
+#include "policy.h"
+
+/* One end of a flow, read once, so that every decision on a packet is made on the same facts. */
+struct side {
+	__u32 identity; /* 0 = not known */
+	__u16 endpoint; /* its id; 0 = not on this host */
+	__u16 flags;	/* enum endpoint_flag */
+	__u32 reach;	/* enum ipcache_flag */
+	__u32 unused;
+	__u16 spaces[SPACES_MAX] __attribute__((aligned(8)));
+};
+
+/* What address translation changes: the sender's end of a packet on its way out, the receiver's on the way back. */
+struct rewrite {
+	__be32 old_address;
+	__be32 new_address;
+	__be16 old_port;
+	__be16 new_port;
+	__u32 is_source;
+};
+
+struct context {
+	struct packet packet;
+	struct side source; /* of the flow in this packet's direction */
+	struct side destination;
+	struct policy_result verdict; /* of the side that decided last */
+	struct rewrite rewrite;
+	__u32 generation; /* read once: no packet sees two revisions of the policy */
+	__u32 trace_level;
+	__u32 expires;	 /* tick, of the connection */
+	__u32 action;	 /* what the entry program returns for an admitted packet */
+	__be16 nat_port; /* of the connection, 0 = not translated */
+	__u8 ct_state;	 /* enum ct_state */
+	__u8 ct_flags;	 /* enum ct_flag, of the connection before this packet */
+	__u8 reply;	 /* it goes against the direction in which its flow was opened */
+	__u8 changed;	 /* it changed its connection's state */
+	__u8 direction;	 /* enum policy_direction, of the program */
+	__u8 unused;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct context);
+} weir_context SEC(".maps");
+
+static __always_inline struct context *context_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&weir_context, &zero);
+}
+
+/* The context of a new packet. NULL where the agent has not set up the host. */
+static __always_inline struct context *context_begin(enum policy_direction direction)
+{
+	const struct config *config = config_get();
+	struct context *context = context_get();
+
+	if (!context || !config)
+		return 0;
+	__builtin_memset(context, 0, sizeof(*context));
+	context->generation = config->generation;
+	context->trace_level = config->trace_level;
+	context->direction = direction;
+	return context;
+}
+
+static __always_inline void side_of_endpoint(const struct endpoint *endpoint, struct side *side)
+{
+	/* nobody's number would pass for "not on this host", where no policy asks */
+	side->identity = endpoint->id ? endpoint->identity : 0;
+	side->endpoint = endpoint->id;
+	side->flags = endpoint->flags;
+	side->reach = 0;
+	__builtin_memcpy(side->spaces, endpoint->spaces, sizeof(side->spaces));
+}
+
+static __always_inline void side_of_ipcache(const struct addr *address, struct side *side)
+{
+	const struct ipcache_entry *entry = ipcache_lookup(address);
+
+	side->endpoint = 0;
+	side->flags = 0;
+	__builtin_memset(side->spaces, 0, sizeof(side->spaces));
+	side->identity = entry ? entry->identity : IDENTITY_WORLD;
+	side->reach = entry ? entry->flags : 0;
+	if (entry && !identity_is_world(entry->identity))
+		__builtin_memcpy(side->spaces, entry->spaces, sizeof(side->spaces));
+}
+
+/* Who is behind an address: an endpoint of this host, which is returned, or somebody else; nobody's is the world's. */
+static __always_inline const struct endpoint *side_resolve(const struct addr *address, struct side *side)
+{
+	const struct endpoint *endpoint = bpf_map_lookup_elem(&weir_endpoint, address);
+
+	if (endpoint)
+		side_of_endpoint(endpoint, side);
+	else
+		side_of_ipcache(address, side);
+	return endpoint;
+}

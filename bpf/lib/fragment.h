@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/* Only the first fragment of a datagram has ports: it leaves them here for the others. A fragment that comes before it is refused. */
+#pragma once
+#include "context.h"
+
+/* RFC 791's four fields. */
+struct fragment_key {
+	struct addr source;
+	struct addr destination;
+	__u32 id;
+	__u8 protocol;
+	__u8 unused[3];
+};
+
+struct fragment_entry {
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 answers;
+	__u8 unused[3];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment_entry);
+} weir_fragment SEC(".maps");
+
+static __always_inline struct fragment_key fragment_key_of(const struct packet *packet)
+{
+	struct fragment_key key = { .source = packet->source,
+				    .destination = packet->destination,
+				    .id = packet->id,
+				    .protocol = packet->protocol };
+
+	return key;
+}
+
+/* To be called for an admitted sender only, else anyone could speak for its ports. */
+static __always_inline void fragment_remember(const struct packet *packet)
+{
+	struct fragment_key key;
+	struct fragment_entry entry = { .source_port = packet->tuple.source_port,
+					.destination_port = packet->tuple.destination_port,
+					.answers = packet->tuple.answers };
+
+	if (packet->fragment != FRAGMENT_FIRST)
+		return;
+	key = fragment_key_of(packet);
+	bpf_map_update_elem(&weir_fragment, &key, &entry, BPF_ANY);
+}
+
+/* `offset` counts eight bytes. Returns 0 or a drop reason. */
+static __always_inline int fragment_recall(struct packet *packet, __u32 offset)
+{
+	struct fragment_key key = fragment_key_of(packet);
+	const struct fragment_entry *entry;
+
+	packet->fragment = FRAGMENT_LATER;
+	/* nobody may write over the header that was judged (RFC 3128) */
+	if (packet->protocol == IPPROTO_TCP && offset * 8 < sizeof(struct tcphdr))
+		return DROP_INVALID;
+	entry = bpf_map_lookup_elem(&weir_fragment, &key);
+	if (!entry)
+		return DROP_FRAGMENT_NOT_FOUND;
+	packet->tuple.source_port = entry->source_port;
+	packet->tuple.destination_port = entry->destination_port;
+	packet->tuple.answers = entry->answers;
+	return 0;
+}

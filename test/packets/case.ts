@@ -1,0 +1,132 @@
+/** Golden cases: one packet each, and everything that must come of it. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { DropReason, dropReason, ObservationPoint } from '../../bpf/index.ts';
+import type { Event, ProgramName } from '../../bpf/index.ts';
+import type { Role } from '../support/cast.ts';
+import { readFrame } from '../support/frame.ts';
+import { Packet } from '../support/packet.ts';
+import { Rig } from './rig.ts';
+import type { Sent } from './rig.ts';
+
+/** redirect and stack are counted as forwarded; taken is answered or left to the host uncounted. */
+type Verdict = 'redirect' | 'stack' | 'answer' | 'untouched' | keyof typeof DropReason;
+
+export interface Where {
+  program: ProgramName;
+  device: string;
+}
+
+export interface Case {
+  /** One sentence. */
+  name: string;
+  where: Where;
+  /** What the world is like before. */
+  given?: (rig: Rig) => void;
+  packet: Packet | Buffer;
+  verdict: Verdict;
+  /** The frame afterwards; left out: as it came. */
+  becomes?: Packet;
+  /** All events, in the words of `describeEvent`. */
+  events?: string[];
+  /** What must be in the maps afterwards. */
+  then?: (rig: Rig, sent: Sent) => void;
+}
+
+const ACTION = { ok: 0, shot: 2, redirect: 7 } as const;
+const DIRECTION = { from_container: 2, to_container: 1, from_uplink: 1 } as const;
+const MATCH = ['none', 'L3-Only', 'L3-L4', 'L4-Only', 'all', 'L3-Proto', 'Proto-Only'] as const;
+const EVENT = { drop: 1, trace: 4, verdict: 5 } as const;
+
+export const leaving = (role: Role): Where => ({ program: 'from_container', device: role.name });
+export const entering = (role: Role): Where => ({ program: 'to_container', device: role.name });
+export const arriving: Where = { program: 'from_uplink', device: 'uplink' };
+
+/** An IPv4 packet from one of the cast to an address, framed as its container frames it. */
+export function packetFrom(role: Role, destination: string): Packet {
+  const framed = new Packet().ethernet({ source: role.mac, destination: role.gatewayMac });
+  return framed.ipv4({ source: role.ip, destination });
+}
+
+/** An IPv4 packet from an address to one of the cast, framed as the host's stack frames it. */
+export function packetTo(role: Role, source: string): Packet {
+  const framed = new Packet().ethernet({ source: role.gatewayMac, destination: role.mac });
+  return framed.ipv4({ source, destination: role.ip });
+}
+
+/** What local delivery makes of a packet: one hop less, between the receiver's gateway and the receiver. */
+export function delivered(packet: Packet, to: Role, ttl = 63): Packet {
+  return packet.ethernet({ source: to.gatewayMac, destination: to.mac }).ipv4({ ttl });
+}
+
+/** "drop 133 egress", "verdict ingress deny 181 rule 2 L3-L4", "trace TO_ENDPOINT egress". */
+export function describeEvent(event: Event): string {
+  const direction = event.direction === 1 ? 'ingress' : 'egress';
+  if (event.type === EVENT.drop) return `drop ${event.reason} ${direction}`;
+  if (event.type === EVENT.verdict) {
+    const verdict = event.reason === 0 ? 'allow' : `deny ${event.reason}`;
+    return `verdict ${direction} ${verdict} rule ${event.rule} ${MATCH[event.match]}`;
+  }
+  const point = Object.entries(ObservationPoint).find(([, value]) => value === event.reason)?.[0];
+  return `trace ${point?.replace('TRACE_', '')} ${direction}`;
+}
+
+function actionOf(verdict: Verdict): number {
+  if (verdict === 'redirect' || verdict === 'answer') return ACTION.redirect;
+  return verdict === 'stack' || verdict === 'untouched' ? ACTION.ok : ACTION.shot;
+}
+
+/** The metric that must count the packet; undefined: none. */
+function countedAs(verdict: Verdict): number | undefined {
+  if (verdict === 'answer' || verdict === 'untouched') return undefined;
+  return verdict === 'redirect' || verdict === 'stack' ? 0 : DropReason[verdict];
+}
+
+function bytesOf(packet: Packet | Buffer): Buffer {
+  return packet instanceof Packet ? packet.bytes() : packet;
+}
+
+function checkFrame(actual: Buffer, expected: Buffer): void {
+  if (actual.equals(expected)) return;
+  assert.deepEqual(readFrame(actual), readFrame(expected));
+  assert.equal(actual.toString('hex'), expected.toString('hex'));
+}
+
+function checkVerdict(item: Case, sent: Sent): void {
+  const drops = sent.events.filter((event) => event.type === EVENT.drop);
+  const reasons = drops.map((event) => dropReason(event.reason));
+  const isDrop = actionOf(item.verdict) === ACTION.shot;
+  assert.deepEqual(reasons, isDrop ? [dropReason(DropReason[item.verdict as keyof typeof DropReason])] : []);
+  assert.equal(sent.action, actionOf(item.verdict), `the program returned ${sent.action}`);
+}
+
+function runCase(rig: Rig, item: Case): void {
+  rig.reset();
+  item.given?.(rig);
+  const { program, device } = item.where;
+  const direction = DIRECTION[program];
+  const frame = bytesOf(item.packet);
+  const reason = countedAs(item.verdict);
+  const before = rig.metric(reason ?? 0, direction);
+  const sent = rig.send(program, device, frame);
+  checkVerdict(item, sent);
+  checkFrame(sent.bytes, bytesOf(item.becomes ?? item.packet));
+  const now = rig.metric(reason ?? 0, direction);
+  assert.equal(now.packets - before.packets, reason === undefined ? 0n : 1n, 'packets counted');
+  assert.equal(now.bytes - before.bytes, reason === undefined ? 0n : BigInt(frame.length), 'bytes counted');
+  if (item.events !== undefined) assert.deepEqual(sent.events.map(describeEvent), item.events);
+  item.then?.(rig, sent);
+}
+
+/** Runs each case as a test of its own on one rig. */
+export function runCases(cases: Case[]): void {
+  const rig = new Rig();
+  after(() => rig.close());
+  for (const item of cases) test(item.name, () => runCase(rig, item));
+}
+
+/** Sends a packet that must pass, as a part of a case's given. */
+export function pass(rig: Rig, where: Where, packet: Packet): void {
+  const { action } = rig.send(where.program, where.device, packet.bytes());
+  assert.notEqual(action, ACTION.shot, 'a packet of the preparation was dropped');
+}

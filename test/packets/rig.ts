@@ -1,0 +1,194 @@
+/**
+ * The datapath on a test bench: the real object on maps of its own, devices of the cast, packets through
+ * BPF_PROG_TEST_RUN. What a program redirects goes nowhere.
+ */
+import { rmSync } from 'node:fs';
+import { DatapathObject, decodeEvent, TraceLevel } from '../../bpf/index.ts';
+import type { Endpoint, Event, Maps, ProgramName } from '../../bpf/index.ts';
+import { hasFeature, Netlink, requireBpffs, RingBuffer, testRun, writeSysctl } from '../../kernel/index.ts';
+import { host, NAT, native, nobody, partner, ROLES, router, uplink, web, webBack } from '../support/cast.ts';
+import type { Role } from '../support/cast.ts';
+import { fillPolicy, isolation } from './policy-entries.ts';
+import type { Entry } from './policy-entries.ts';
+
+const BPFFS = '/sys/fs/bpf';
+const METRIC_DIRECTIONS = 4;
+const GENERATION = 7;
+const NO_ADDRESS = '0.0.0.0';
+/** A device with a route that is no uplink, as another Docker bridge is; and destinations that routing refuses. */
+export const bridge = { name: 'bridge', ip: '172.20.0.1', neighbour: '172.20.0.5' } as const;
+export const blackhole = { ip: '192.88.99.5', cidr: '192.88.99.0/24' } as const;
+
+export interface Sent {
+  /** The program's answer to the kernel: 0 OK, 2 SHOT, 7 REDIRECT. */
+  action: number;
+  bytes: Buffer;
+  events: Event[];
+}
+
+export function endpointOf(role: Role, ifindex: number): Endpoint {
+  const gateway = Buffer.from(role.gateway.split('.').map(Number)).readUInt32BE();
+  const { identity, container, id, mac, gatewayMac, spaces } = role;
+  return { ifindex, identity, container, gateway, id, flags: 0, mac, gatewayMac, spaces };
+}
+
+export class Rig {
+  readonly maps: Maps;
+  readonly #object: DatapathObject;
+  readonly #ring: RingBuffer;
+  readonly #folder = `${BPFFS}/weir-test-${process.pid}`;
+  readonly #netlink = Netlink.open();
+  readonly #index = new Map<string, number>();
+
+  constructor() {
+    requireBpffs(BPFFS);
+    this.#makeDevices();
+    this.#object = new DatapathObject({ bpffs: this.#folder, tcx: hasFeature('tcx') });
+    this.maps = this.#object.maps;
+    this.#ring = new RingBuffer(this.maps.events);
+    this.reset();
+  }
+
+  close(): void {
+    this.#ring.close();
+    this.#object.close();
+    this.#netlink.close();
+    rmSync(this.#folder, { recursive: true });
+  }
+
+  get generation(): number {
+    return this.maps.config.get(0)?.generation ?? 0;
+  }
+
+  ifindex(device: string): number {
+    const index = this.#index.get(device);
+    if (index === undefined) throw new Error(`no device ${device}`);
+    return index;
+  }
+
+  programFd(program: ProgramName): number {
+    return this.#object.program(program);
+  }
+
+  /** Everything as at the start: the cast present, default isolation, no connections. */
+  reset(): void {
+    const { maps } = this;
+    for (const map of [
+      maps.ct,
+      maps.nat,
+      maps.fragment,
+      maps.endpoint,
+      maps.device,
+      maps.ipcache,
+      maps.policy,
+      maps.uplink,
+    ]) {
+      for (const key of [...map.map.keys()]) map.map.delete(key);
+    }
+    this.configure({
+      generation: GENERATION,
+      traceLevel: TraceLevel.TRACE_MEDIUM,
+      uplink: this.ifindex(uplink.name),
+      natLow: NAT.low,
+      natHigh: NAT.high,
+    });
+    for (const role of ROLES) this.place(role);
+    maps.uplink.set(this.ifindex(uplink.name), { ip4: uplink.ip, ip6: NO_ADDRESS });
+    this.prefix('0.0.0.0/0', 2);
+    this.prefix(nobody.cidr, 2, 1);
+    this.prefix(native.cidr, 2, 2);
+    this.prefix(partner.cidr, partner.identity);
+    this.prefix(`${host.ip}/32`, host.identity);
+    this.prefix(`${uplink.ip}/32`, host.identity);
+    this.policy(isolation());
+    this.events();
+  }
+
+  configure(change: Partial<NonNullable<ReturnType<Maps['config']['get']>>>): void {
+    const current = this.maps.config.get(0) ?? {
+      generation: 0,
+      traceLevel: 0,
+      uplink: 0,
+      natLow: 0,
+      natHigh: 0,
+    };
+    this.maps.config.set(0, { ...current, ...change });
+  }
+
+  /** Puts an endpoint into the maps, changed where asked. */
+  place(role: Role, change: Partial<Endpoint> = {}): void {
+    const ifindex = this.ifindex(role.name);
+    const endpoint = { ...endpointOf(role, ifindex), ...change };
+    this.maps.endpoint.set(role.ip, endpoint);
+    this.maps.device.set(ifindex, { ip4: role.ip, ip6: NO_ADDRESS, endpoint });
+  }
+
+  /** Names a prefix: identity and flags. */
+  prefix(cidr: string, identity: number, flags = 0): void {
+    const [address = '', length = '32'] = cidr.split('/');
+    const value = { identity, flags, tunnel: NO_ADDRESS, spaces: [] };
+    this.maps.ipcache.set({ prefixLength: 96 + Number(length), address }, value);
+  }
+
+  /** Replaces the policy in force, under the same generation unless one is given. */
+  policy(entries: Entry[], generation: number = this.generation): void {
+    for (const [key] of [...this.maps.policy.entries()]) this.maps.policy.delete(key);
+    fillPolicy(this.maps, generation, entries);
+    this.configure({ generation });
+  }
+
+  send(program: ProgramName, device: string, bytes: Buffer): Sent {
+    this.events();
+    const { retval, data } = testRun(this.programFd(program), {
+      data: bytes,
+      context: { ifindex: this.ifindex(device) },
+    });
+    return { action: retval, bytes: data, events: this.events() };
+  }
+
+  /** What was told since the last call. */
+  events(): Event[] {
+    const events: Event[] = [];
+    this.#ring.consume((record) => events.push(decodeEvent(record)));
+    return events;
+  }
+
+  /** Packets and bytes counted under a drop reason, or as forwarded under 0. */
+  metric(reason: number, direction: number): { packets: bigint; bytes: bigint } {
+    return this.maps.metrics.get(reason * METRIC_DIRECTIONS + direction) ?? { packets: 0n, bytes: 0n };
+  }
+
+  setMtu(device: string, mtu: number): void {
+    this.#netlink.setMtu(this.ifindex(device), mtu);
+  }
+
+  #makeDevices(): void {
+    const net = this.#netlink;
+    writeSysctl('net.ipv4.ip_forward', '1');
+    for (const role of ROLES) this.#makePair(role.name, role.gatewayMac, role.mac);
+    net.addAddress(this.#makePair(uplink.name, uplink.mac, router.mac), `${uplink.ip}/24`);
+    net.addAddress(this.#makePair(bridge.name, '02:99:00:00:00:01', '02:99:00:00:00:02'), `${bridge.ip}/16`);
+    net.addRoute({ destination: '0.0.0.0/0', ifindex: this.ifindex(uplink.name), gateway: router.ip });
+    net.addRoute({ destination: blackhole.cidr, type: 'blackhole' });
+  }
+
+  #makePair(name: string, mac: string, peerMac: string): number {
+    const net = this.#netlink;
+    const { index, peerIndex } = net.createVeth({
+      name,
+      peer: `${name}-c`,
+      mac,
+      peerMac,
+      mtu: 1500,
+      withoutLinkLocal: true,
+    });
+    net.setLinkUp(index);
+    net.setLinkUp(peerIndex);
+    this.#index.set(name, index);
+    this.#index.set(`${name}-c`, peerIndex);
+    return index;
+  }
+}
+
+/** Addresses of web's container. */
+export const WEB_ADDRESSES = [web.ip, webBack.ip] as const;
