@@ -1,32 +1,55 @@
 /** Docker's IpamDriver protocol, spoken for an `Ipam`. */
 import express from 'express';
 import type { Router } from 'express';
-import { UserError, bodyFlag, bodyObject, bodyText, pluginHandler, requiredText } from '../base/index.ts';
-import type { Log, PluginBody, PluginMethod } from '../base/index.ts';
+import {
+  UserError,
+  bodyFlag,
+  bodyObject,
+  bodyText,
+  pluginHandler,
+  requiredText,
+  systemClock,
+} from '../base/index.ts';
+import type { Clock, Log, PluginBody, PluginMethod } from '../base/index.ts';
 import type { Ipam } from './ipam.ts';
 
 export interface IpamDriverOptions {
   log: Log;
+  clock?: Clock;
 }
 
 const GATEWAY = 'com.docker.network.gateway';
-/** libnetwork asks again for a pool for as long as it overlaps a route or a name server of the host, with nothing between. */
-const MOST_IN_A_ROW = 64;
+/**
+ * libnetwork asks again for a pool, without pause and for ever, while it overlaps a route or a name server of the host.
+ * No user creates networks at this rate.
+ */
+const LOOP = { calls: 1000, withinMs: 10_000 };
 
 /** Router of the IpamDriver calls; see base's pluginHandler for how failures are answered. */
-export function createIpamDriver(ipam: Ipam, { log }: IpamDriverOptions): Router {
+export function createIpamDriver(ipam: Ipam, { log, clock = systemClock }: IpamDriverOptions): Router {
   const router = express.Router();
-  let inARow = 0;
+  const isLoop = loopDetector(clock);
   for (const method of methodsOf(ipam)) {
     const run = (body: PluginBody): object | Promise<object> => {
-      inARow = method.name === 'RequestPool' && bodyText(body, 'Pool') === '' ? inARow + 1 : 0;
-      if (inARow > MOST_IN_A_ROW) throw rejectedByDocker(ipam);
+      if (isLoop(method.name === 'RequestPool' && bodyText(body, 'Pool') === ''))
+        throw rejectedByDocker(ipam);
       return method.run(body);
     };
     const name = `IpamDriver.${method.name}`;
     router.post(`/${name}`, pluginHandler({ ...method, name, run }, log));
   }
   return router;
+}
+
+/** Says of each call whether it is one too many of those that can be a loop. */
+function loopDetector(clock: Clock): (canBeLoop: boolean) => boolean {
+  let [calls, since] = [0, 0];
+  return (canBeLoop) => {
+    const isNew = !canBeLoop || clock.now() - since > LOOP.withinMs;
+    if (isNew) [calls, since] = [0, clock.now()];
+    if (canBeLoop) calls++;
+    return calls > LOOP.calls;
+  };
 }
 
 function methodsOf(ipam: Ipam): PluginMethod[] {

@@ -288,6 +288,19 @@ test('the rest outlives a restart; its record does not outlive the rest', async 
   assert.equal(await next(at.ipam, id), '10.210.0.2/32');
 });
 
+test('an address that is taken again keeps its record while others clear the rests', async () => {
+  await using at = await bench();
+  const { id } = await pool(at.ipam);
+  await next(at.ipam, id);
+  await at.ipam.releaseAddress(id, '10.210.0.2');
+  at.clock.time += 30_000;
+  const again = exact(at.ipam, id, '10.210.0.2');
+  for (let turn = 0; turn < 5; turn++) await Promise.resolve(); // its write is under way, not done
+  await Promise.all([again, next(at.ipam, id), next(at.ipam, id)]);
+  await at.restart();
+  assert.equal(at.ipam.addresses().length, 3);
+});
+
 test('releases are harmless when they are repeated, foreign or unknown', async () => {
   await using at = await bench();
   const [one, two] = [await pool(at.ipam), await pool(at.ipam, '10.77.0.0/24')];

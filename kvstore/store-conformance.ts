@@ -223,7 +223,7 @@ const random: Record<string, Scene> = {
     );
     let store = subject.store;
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 30, size: 'max' }), async (steps) => {
         await store.apply((await store.list('')).map((entry) => ({ delete: entry.key })));
         const model = new Map<string, number>();
         for (const at of steps) {
