@@ -20,8 +20,8 @@ const journey = lab(
 );
 
 function client(host: LabHost, label: string): Promise<Result> {
-  const wget = ['wget', '-T', '3', '-qO-', 'http://app1'];
-  return host.attemptDocker('run', '--rm', '--network', 'app-net', '-l', label, IMAGE, ...wget);
+  const curl = ['curl', '-s', '-m', '3', 'http://app1']; // Debian's static busybox crashes on wget -T
+  return host.attemptDocker('run', '--rm', '--network', 'app-net', '-l', label, IMAGE, ...curl);
 }
 
 journey.test('a network, a server and a client: the client is answered by name', async (host) => {
