@@ -452,6 +452,22 @@ describe('after a restart', () => {
     assert.equal(after.records.kept.has('endpoints/web-app'), true);
   });
 
+  test('an endpoint whose network is not on record is still told, and harms no other', async () => {
+    const before = await appHost();
+    await before.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
+    before.docker.tell('api-db', 'db', 'api');
+    await before.run('api-db', 'n-db', '10.210.0.6', '/ns/api');
+    before.records.kept.delete('networks/n-app');
+    const after = fakeHost(before.records);
+    await after.networks.load();
+    await after.endpoints.restore();
+    const states = after.endpoints.list().map(({ key, network, state }) => [key, network, state]);
+    assert.deepEqual(states, [
+      ['web-app', 'n-app', 'restoring'],
+      ['api-db', 'db', 'ready'],
+    ]);
+  });
+
   test('a container without labels yet stays init until Docker answers', async () => {
     const before = await appHost();
     before.docker.isSilent = true;

@@ -155,9 +155,11 @@ export class Endpoints {
   }
 
   list(): EndpointView[] {
-    return this.#table
-      .all()
-      .map((endpoint) => viewOf(endpoint, this.#options.networks.spec(endpoint.networkId).name));
+    const { networks } = this.#options;
+    return this.#table.all().map((endpoint) => {
+      const name = networks.find(endpoint.networkId)?.name;
+      return viewOf(endpoint, name ?? endpoint.networkId.slice(0, 12));
+    });
   }
 
   /** Whether no call about it runs and Docker has not touched it for so long; false if it is not there. */
