@@ -1,4 +1,4 @@
-import { cidrContains, parseCidr } from '../base/index.ts';
+import { type Cidr, cidrContains, parseCidr } from '../base/index.ts';
 import { RESERVED } from '../identity/index.ts';
 import {
   type Direction,
@@ -26,7 +26,7 @@ import { servicePort } from './service-name.ts';
 
 const PROTOCOLS: Record<Exclude<Protocol, 'ANY'>, number> = { TCP: 6, UDP: 17, SCTP: 132 };
 /** An IPv6 range at least this wide holds the place where the datapath keeps IPv4. */
-const MAPPED_IPV4 = '::ffff:0:0/96';
+const MAPPED_IPV4: Cidr = { family: 6, address: '::ffff:0:0', length: 96, text: '::ffff:0:0/96' };
 
 /** Whom an item admits, before it is known who is there. */
 export interface PeerSpec {

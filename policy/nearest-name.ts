@@ -16,10 +16,10 @@ function distance(a: string, b: string): number {
 export function nearestName(text: string, names: Iterable<string>): string | undefined {
   if (text.length > 64) return undefined;
   let best: string | undefined;
-  let least = Math.max(1, Math.floor(text.length / 3)) + 1;
+  let least = Math.max(2, Math.floor(text.length / 3)) + 1;
   for (const name of names) {
     const edits = distance(text.toLowerCase(), name.toLowerCase());
-    if (edits < least) [best, least] = [name, edits];
+    if (edits < Math.min(least, text.length)) [best, least] = [name, edits];
   }
   return best;
 }

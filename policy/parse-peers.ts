@@ -1,4 +1,4 @@
-import { UserError, cidrContains, parseCidr } from '../base/index.ts';
+import { UserError, cidrContains, parseCidr, tryAddress } from '../base/index.ts';
 import { type Field, quote } from './field.ts';
 import { suggest } from './nearest-name.ts';
 import type { CidrRange, Entity } from './rule.ts';
@@ -17,6 +17,7 @@ const ENTITIES: readonly Entity[] = [
   'unmanaged',
   'none',
 ];
+const MAPPED_IPV4 = /^::ffff:([\d.]+|[\da-f]+:[\da-f]+)$/;
 const UNSUPPORTED = { cidrgroupref: 'CIDR groups are', cidrgroupselector: 'CIDR groups are' };
 
 export function parseEntity(field: Field): Entity {
@@ -32,12 +33,11 @@ export function parseEntity(field: Field): Entity {
 /** Canonical text; a bare address is a host prefix. */
 export function parseCidrText(field: Field): string {
   const text = field.text();
-  const cidr = tryCidr(field, text);
   // The datapath keeps IPv4 there, so the two forms would be one key.
-  if (cidr.family === 6 && cidr.length >= 96 && cidr.address.startsWith('::ffff:')) {
+  if (MAPPED_IPV4.test(tryAddress(text.split('/')[0] ?? '') ?? '')) {
     return field.fail(`${quote(text)} is IPv4 in IPv6 form`, 'write it as IPv4');
   }
-  return cidr.text;
+  return tryCidr(field, text).text;
 }
 
 export function parseCidrRange(field: Field): CidrRange {

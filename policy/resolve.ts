@@ -31,6 +31,9 @@ export function resolve(
   };
 }
 
+/** Like the other reserved identities it is a peer of everybody, named or not. */
+const INIT: Peer = { id: RESERVED.init, labels: ['reserved:init'] };
+
 /** A subject among its peers: who of them an item admits. */
 export class Side {
   readonly rules: CompiledRule[];
@@ -46,7 +49,7 @@ export class Side {
     this.#subject = subject;
     this.#mode = context.mode;
     this.rules = context.mode === 'never' ? [] : policy.rules.filter((rule) => rule.subject.matches(subject));
-    const endpoints = peers.filter((peer) => peer.id === RESERVED.init || isEndpointIdentity(peer.id));
+    const endpoints = [INIT, ...peers.filter((peer) => isEndpointIdentity(peer.id))];
     this.#endpoints = endpoints.map((peer) => ({ peer, isNear: sameNetwork(subject, peer, context) }));
     for (const { id, cidr } of peers) if (cidr !== undefined) this.#rangeIds.set(cidr, id);
   }
