@@ -27,6 +27,7 @@ import { listenOnSocket } from './api-listen.ts';
 import type { Listener } from './api-listen.ts';
 import type { AgentConfig } from './config.ts';
 import { flowNames, Generations } from './flow-names.ts';
+import { LostAddresses } from './lost-addresses.ts';
 import type { Parts } from './parts.ts';
 import { PolicyRepository } from './policy-repository.ts';
 import { createState, labelsOfIdentity } from './state.ts';
@@ -116,7 +117,11 @@ export class Agent {
       nodePrefix,
       hostRoutes: () => hostRoutes(netlink),
     });
-    const networks = new Networks({ records: store, now: () => systemClock.now() });
+    const networks = new Networks({
+      records: store,
+      now: () => systemClock.now(),
+      hostAddresses: [ipam.nodeAddress],
+    });
     await networks.load();
     const labelsOf = (identity: number): string[] => labelsOfIdentity({ identities, datapath }, identity);
     const datapath = new Datapath({
@@ -202,7 +207,7 @@ export class Agent {
   }
 
   /** Follows Docker from here on: names, late labels, what vanished while nobody told. */
-  #follow({ docker, networks, endpoints }: Parts): void {
+  #follow({ docker, networks, endpoints, ipam }: Parts): void {
     const reconciler = new Reconciler({
       docker,
       networks,
@@ -212,6 +217,9 @@ export class Agent {
     });
     reconciler.start();
     this.#ends.push(() => reconciler.stop());
+    const census = new LostAddresses({ docker, ipam, endpoints, log: this.#options.log.child('ipam') });
+    census.start();
+    this.#ends.push(() => census.stop());
   }
 }
 

@@ -37,7 +37,7 @@ export function createState(parts: Parts, settings: api.Setting[]): AgentState {
   };
 }
 
-function endpointViews({ endpoints, datapath, policy }: Parts): api.Endpoint[] {
+function endpointViews({ endpoints, datapath, policy, labelsOf }: Parts): api.Endpoint[] {
   return endpoints.list().map((view) => {
     const enforced = datapath.enforcement.enforced(view.identity);
     return {
@@ -49,7 +49,7 @@ function endpointViews({ endpoints, datapath, policy }: Parts): api.Endpoint[] {
       ipv4: view.ipv4,
       ipv6: '',
       mac: view.mac,
-      identity: { id: view.identity, labels: view.labels },
+      identity: { id: view.identity, labels: labelsOf(view.identity) },
       state: view.state,
       policy: { ingress: enforced.ingress, egress: enforced.egress, revision: policy.revision },
       interface: view.hostInterface ?? '',

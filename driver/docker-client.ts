@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { describeError, HostError } from '../base/index.ts';
+import { type AddressCensus, censusOf, type NetworkAddresses } from './address-census.ts';
 import type { Container, EndpointFacts, EndpointLookup } from './contract.ts';
 
 export interface DockerNetwork {
@@ -28,10 +29,13 @@ export interface DockerEvent {
   attributes: Record<string, string>;
 }
 
-interface NetworkAnswer {
+interface NetworkAnswer extends NetworkAddresses {
   Id: string;
   Name: string;
-  Containers?: Record<string, { Name?: string; EndpointID?: string }> | null;
+  Containers?: Record<
+    string,
+    { Name?: string; EndpointID?: string; IPv4Address?: string; IPv6Address?: string }
+  > | null;
 }
 
 interface ContainerAnswer {
