@@ -133,6 +133,13 @@ export class DockerClient implements EndpointLookup {
     return network && sightingsOf(network);
   }
 
+  /** What Docker's networks have in use. */
+  async census(signal: AbortSignal): Promise<AddressCensus> {
+    const networks = await this.networks(signal);
+    const answers = await Promise.all(networks.map(({ id }) => this.#network(id, signal)));
+    return censusOf(answers.filter((answer) => answer !== undefined));
+  }
+
   /**
    * Hands on events until the stream ends or `signal` aborts, then resolves or, where it was cut, rejects. Lets go when
    * the socket is taken away: a dockerd that shuts down would wait 5 s for the stream (26, 28).
