@@ -14,6 +14,14 @@ export class CidrIdentities {
   readonly #byCidr = new Map<string, CidrIdentity>();
   #next = FIRST_CIDR_IDENTITY;
 
+  /** `known`: the ranges and numbers that an earlier run left in the kernel; they stay what they are. */
+  constructor(known: Iterable<{ cidr: string; id: number }> = []) {
+    for (const { cidr, id } of known) {
+      this.#byCidr.set(cidr, { id, cidr, labels: [`cidr:${cidr}`] });
+      this.#next = Math.max(this.#next, id + 1);
+    }
+  }
+
   constructor(inForce: Iterable<{ cidr: string; id: number }> = []) {
     for (const { cidr, id } of inForce) {
       this.#byCidr.set(cidr, { id, cidr, labels: [`cidr:${cidr}`] });
@@ -35,7 +43,7 @@ export class CidrIdentities {
 
   #add(cidr: string): void {
     const id = this.#next++;
-    if (!isCidrIdentity(id)) throw new BugError('address range identities of this run are used up');
+    if (!isCidrIdentity(id)) throw new BugError('address range identities are used up');
     this.#byCidr.set(cidr, { id, cidr, labels: [`cidr:${cidr}`] });
   }
 }

@@ -13,6 +13,7 @@ export {
   NETWORK_LABEL,
   canonicalLabels,
   formatLabel,
+  isLabelSource,
   networkLabel,
   parseLabel,
 } from './label.ts';

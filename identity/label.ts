@@ -49,6 +49,11 @@ export function parseLabel(text: string, defaultSource = 'unspec'): Label {
   return { source, key, value };
 }
 
+/** Whether labels can come from there. */
+export function isLabelSource(text: string): boolean {
+  return SOURCES.has(text);
+}
+
 /** Whether a key can be part of an identity: not empty, no `=`, no space, no control character. */
 export function isLabelKey(key: string): boolean {
   return key !== '' && !FORBIDDEN_IN_KEY.test(key);

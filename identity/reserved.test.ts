@@ -28,3 +28,11 @@ test('an address range keeps its number while policy names it, and nobody gets i
   assert.equal(ranges.follow(['10.0.0.0/8'])[0]?.id, 0x1000004);
   assert.ok(ranges.list().every((range) => isCidrIdentity(range.id)));
 });
+
+test('address ranges of an earlier run keep their numbers', () => {
+  const ranges = new CidrIdentities([{ cidr: '10.0.0.0/8', id: 0x1000007 }]);
+  assert.deepEqual(
+    ranges.follow(['192.0.2.0/24', '10.0.0.0/8']).map((range) => range.id),
+    [0x1000007, 0x1000008],
+  );
+});

@@ -1,4 +1,4 @@
-import { type Cidr, cidrContains, parseCidr } from '../base/index.ts';
+import { parseCidr } from '../base/index.ts';
 import { RESERVED } from '../identity/index.ts';
 import {
   type Direction,
@@ -25,9 +25,6 @@ import { Selector } from './selector.ts';
 import { servicePort } from './service-name.ts';
 
 const PROTOCOLS: Record<Exclude<Protocol, 'ANY'>, number> = { TCP: 6, UDP: 17, SCTP: 132 };
-/** An IPv6 range at least this wide holds the place where the datapath keeps IPv4. */
-const MAPPED_IPV4: Cidr = { family: 6, address: '::ffff:0:0', length: 96, text: '::ffff:0:0/96' };
-
 /** Whom an item admits, before it is known who is there. */
 export interface PeerSpec {
   /** Identities and classes that are the same for every subject. */
@@ -170,10 +167,5 @@ function rangesOf(rules: CompiledRule[]): string[] {
       for (const { cidr, except } of peers.ranges) for (const range of [cidr, ...except]) ranges.add(range);
     }
   }
-  // Such an IPv6 range must not catch IPv4 addresses in the ipcache: they get their own, which no IPv6 rule matches.
-  const hidesIpv4 = [...ranges].some(
-    (range) => range.includes(':') && cidrContains(parseCidr(range), MAPPED_IPV4),
-  );
-  if (hidesIpv4) ranges.add('0.0.0.0/0');
   return [...ranges];
 }

@@ -256,13 +256,6 @@ test('10,000 ports for 50 subjects resolve to 10,000 entries each, and a deny ov
   assert.deepEqual(denied, ['deny 0 0/0/0']);
 });
 
-test('an IPv6 range around the place of mapped IPv4 gives IPv4 an identity of its own', () => {
-  assert.deepEqual(
-    compile(parsePolicy('{endpointSelector: {}, egress: [{toCIDR: ["::/0"]}]}', 'test')).cidrs,
-    ['::/0', '0.0.0.0/0'],
-  );
-});
-
 test('enforcement is per direction, and modes set it aside', () => {
   const policy = compile(parsePolicy('{endpointSelector: {}, ingress: [{}]}', 'test'));
   const enforced = (mode: PolicyContext['mode'], subject = WEB): boolean[] => {
