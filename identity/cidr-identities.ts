@@ -22,13 +22,6 @@ export class CidrIdentities {
     }
   }
 
-  constructor(inForce: Iterable<{ cidr: string; id: number }> = []) {
-    for (const { cidr, id } of inForce) {
-      this.#byCidr.set(cidr, { id, cidr, labels: [`cidr:${cidr}`] });
-      this.#next = Math.max(this.#next, id + 1);
-    }
-  }
-
   /** Makes `cidrs` the set in use: known ranges keep their number, new ones get one, the others are forgotten. */
   follow(cidrs: Iterable<string>): CidrIdentity[] {
     const wanted = new Set([...cidrs].map((cidr) => parseCidr(cidr).text));
