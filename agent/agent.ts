@@ -124,20 +124,7 @@ export class Agent {
     });
     await networks.load();
     const labelsOf = (identity: number): string[] => labelsOfIdentity({ identities, datapath }, identity);
-    const datapath = new Datapath({
-      bpffs: config.bpffs,
-      log: log.child('datapath'),
-      uplinks: config.uplink === undefined ? [] : [config.uplink],
-      masqueradePorts: config.masqueradePorts,
-      clusterCidrs: () => [
-        ...new Set([cluster.text, ...networks.list().flatMap((network) => network.pools)]),
-      ],
-      nativeCidrs: config.nativeCidr,
-      nodeAddress: ipam.nodeAddress,
-      context: { mode: config.policyMode, spaceOf: (name) => networks.spaceOf(name) ?? 0 },
-      labelsOf: (identity) => identities.get(identity)?.labels ?? [],
-    });
-    this.#ends.push(() => datapath.close());
+    const datapath = this.#openDatapath({ cluster, ipam, networks, identities });
     const docker = new DockerClient({ socketPath: config.dockerSocket });
     const endpoints = new Endpoints({
       records: store,
@@ -151,20 +138,8 @@ export class Agent {
       now: () => systemClock.now(),
     });
     const generations = new Generations();
-    const policy = new PolicyRepository({
-      records: store,
-      target: {
-        apply: (rules, revision) => {
-          datapath.enforcement.apply(rules);
-          generations.note(datapath.policyMap.generation, revision, rules);
-        },
-      },
-    });
-    const interfaceName = (ifindex: number): string => netlink.link(ifindex)?.name ?? String(ifindex);
-    const monitor = new Monitor(
-      flowNames({ endpoints: () => datapath.endpoints.list(), labelsOf, interfaceName }, generations),
-    );
-    this.#stream(datapath, monitor, generations);
+    const policy = openPolicy(store, datapath, generations);
+    const monitor = this.#watch({ datapath, generations, labelsOf, netlink });
     return {
       config,
       store,
@@ -181,12 +156,49 @@ export class Agent {
     };
   }
 
-  #stream(datapath: Datapath, monitor: Monitor, generations: Generations): void {
+  #openDatapath({
+    cluster,
+    ipam,
+    networks,
+    identities,
+  }: { cluster: Cidr } & Pick<Parts, 'ipam' | 'networks' | 'identities'>): Datapath {
+    const { config, log } = this.#options;
+    const datapath = new Datapath({
+      bpffs: config.bpffs,
+      log: log.child('datapath'),
+      uplinks: config.uplink === undefined ? [] : [config.uplink],
+      masqueradePorts: config.masqueradePorts,
+      clusterCidrs: () => [
+        ...new Set([cluster.text, ...networks.list().flatMap((network) => network.pools)]),
+      ],
+      nativeCidrs: config.nativeCidr,
+      nodeAddress: ipam.nodeAddress,
+      context: { mode: config.policyMode, spaceOf: (name) => networks.spaceOf(name) ?? 0 },
+      labelsOf: (identity) => identities.get(identity)?.labels ?? [],
+    });
+    this.#ends.push(() => datapath.close());
+    return datapath;
+  }
+
+  /** From the datapath's ring to whoever listens; with nobody listening events are only taken out. */
+  #watch({
+    datapath,
+    generations,
+    labelsOf,
+    netlink,
+  }: Pick<Parts, 'datapath' | 'generations' | 'labelsOf'> & { netlink: Netlink }): Monitor {
+    const interfaceName = (ifindex: number): string => netlink.link(ifindex)?.name ?? String(ifindex);
+    const names = flowNames(
+      { endpoints: () => datapath.endpoints.list(), labelsOf, interfaceName },
+      generations,
+    );
+    const monitor = new Monitor(names);
     const stream = new EventStream(datapath.object.maps.events, (event) => {
       if (monitor.subscribers === 0) return;
       monitor.publish({ ...event, generation: generations.revisionOf(event.generation) });
     });
     this.#ends.push(() => stream.stop());
+    return monitor;
   }
 
   /** What was in force before the restart is in force again, with this process's programs, before dockerd may call. */
@@ -221,6 +233,19 @@ export class Agent {
     census.start();
     this.#ends.push(() => census.stop());
   }
+}
+
+/** Every change goes to the datapath first, which notes under which generation it is known to the kernel. */
+function openPolicy(store: Store, datapath: Datapath, generations: Generations): PolicyRepository {
+  return new PolicyRepository({
+    records: store,
+    target: {
+      apply: (rules, revision) => {
+        datapath.enforcement.apply(rules);
+        generations.note(datapath.policyMap.generation, revision, rules);
+      },
+    },
+  });
 }
 
 /** Prefixes that the host reaches on its own: no pool may cover them. */

@@ -20,7 +20,8 @@ const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
 
 /** Canonical text of an address, or undefined. Refuses short, octal and hex forms ("10.1", "010.0.0.1") and zones. */
 export function tryAddress(text: string): string | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return text.split('.').some((p) => p.length > 1 && p.startsWith('0')) ? undefined : text;
+  if (ipaddr.IPv4.isValidFourPartDecimal(text))
+    return text.split('.').some((p) => p.length > 1 && p.startsWith('0')) ? undefined : text;
   if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
   return new ipaddr.IPv6(ipaddr.IPv6.parse(text).parts).toRFC5952String();
 }
@@ -50,7 +51,9 @@ export function addressFromBytes(bytes: Uint8Array, offset = 0): string {
 }
 
 function mask(bytes: Buffer, length: number): Buffer {
-  return Buffer.from(bytes.map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, length - i * 8))) & 0xff));
+  return Buffer.from(
+    bytes.map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, length - i * 8))) & 0xff),
+  );
 }
 
 function textOf(bytes: Buffer): string {
@@ -66,11 +69,13 @@ export function parseCidr(text: string): Cidr {
   const family = familyOf(base);
   const most = family === 4 ? 32 : 128;
   const digits = parts[1] ?? String(most);
-  if (!/^(0|[1-9]\d{0,2})$/.test(digits) || Number(digits) > most) throw bad(`the length goes from 0 to ${most}`);
+  if (!/^(0|[1-9]\d{0,2})$/.test(digits) || Number(digits) > most)
+    throw bad(`the length goes from 0 to ${most}`);
   const length = Number(digits);
   const bytes = Buffer.from(ipaddr.parse(base).toByteArray());
   const first = textOf(mask(bytes, length));
-  if (first !== base) throw new UserError('BAD_CIDR', `"${text}" has host bits set`, { hint: `write ${first}/${length}` });
+  if (first !== base)
+    throw new UserError('BAD_CIDR', `"${text}" has host bits set`, { hint: `write ${first}/${length}` });
   return { family, address: base, length, text: `${base}/${length}` };
 }
 

@@ -41,7 +41,11 @@ export class BugError extends WeirError {
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   let hint: string | undefined;
-  for (let at: unknown = error; at !== undefined && parts.length < 5; at = at instanceof Error ? at.cause : undefined) {
+  for (
+    let at: unknown = error;
+    at !== undefined && parts.length < 5;
+    at = at instanceof Error ? at.cause : undefined
+  ) {
     const text = at instanceof Error ? at.message : String(at);
     if (!parts.some((part) => part.includes(text))) parts.push(text);
     if (at instanceof WeirError) hint ??= at.hint;

@@ -23,13 +23,18 @@ const LABEL: Record<number, string> = { 20: 'debug', 30: 'info', 40: 'warn', 50:
 /** "12:00:01.123 warn driver: message key=value" from pino's JSON line. */
 function readable(line: string): string {
   const { level, time, msg, component, ...rest } = JSON.parse(line) as Record<string, unknown>;
-  const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const fields = Object.entries(rest).map(
+    ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
   const clock = new Date(Number(time)).toISOString().slice(11, 23);
   return `${clock} ${LABEL[Number(level)] ?? 'info'} ${String(component)}: ${String(msg)}${fields.join('')}\n`;
 }
 
 /** The agent's log. */
-export function createLog(options: { level: LogLevel; format: LogFormat }, sink: LogSink = process.stderr): Log {
+export function createLog(
+  options: { level: LogLevel; format: LogFormat },
+  sink: LogSink = process.stderr,
+): Log {
   const stream: LogSink = options.format === 'json' ? sink : { write: (line) => sink.write(readable(line)) };
   const root = pino({ level: options.level, base: null }, stream as NodeJS.WritableStream);
   const wrap = (component: string): Log => {

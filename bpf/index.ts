@@ -7,8 +7,6 @@
 export * from './drop-reason.ts';
 export { EventStream } from './event-stream.ts';
 export * from './layout.gen.ts';
-export { MAPS } from './maps.ts';
 export type { Maps } from './maps.ts';
 export { DatapathObject } from './object.ts';
 export type { DatapathOptions, ProgramName } from './object.ts';
-export { TypedMap } from './typed-map.ts';

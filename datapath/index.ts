@@ -4,12 +4,11 @@
  * at all; everything survives the process and is taken over by the next one. Never: speaks to Docker or to the store.
  * Trap: what an earlier process left stays in force until `commit`; start, endpoints and policy come before it.
  */
-export { Conntrack } from './conntrack.ts';
 export type { Connection } from './conntrack.ts';
 export { Datapath } from './datapath.ts';
 export type { DatapathOptions } from './datapath.ts';
 export type { Attachment, Endpoint, EndpointSpec, Owner } from './endpoint-table.ts';
-export { HOST_DEVICE, releasePorts, ROUTE_TABLE, tearDownHost } from './host-device.ts';
+export { releasePorts, ROUTE_TABLE, tearDownHost } from './host-device.ts';
 export type { PortRange } from './host-device.ts';
 export { textOf as prefixText } from './ipcache.ts';
 export type { Uplink } from './uplinks.ts';
