@@ -6,7 +6,7 @@
  * Trap: after a restart nobody holds anything until the restored endpoints `acquire` again; do that before `collect`.
  */
 export { type CidrIdentity, CidrIdentities } from './cidr-identities.ts';
-export { type Identity, isCidrIdentity, isEndpointIdentity, isReserved } from './identity.ts';
+export { type Identity, isCidrIdentity, isEndpointIdentity } from './identity.ts';
 export { type IdentityRecords, type HeldIdentity, IdentityAllocator } from './identity-allocator.ts';
 export {
   type Label,
@@ -18,4 +18,4 @@ export {
   parseLabel,
 } from './label.ts';
 export { LabelFilter } from './label-filter.ts';
-export { RESERVED, type ReservedName, reservedIdentities, reservedName } from './reserved.ts';
+export { RESERVED, type ReservedName, reservedIdentities } from './reserved.ts';

@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CidrIdentities } from './cidr-identities.ts';
 import { isCidrIdentity, isEndpointIdentity, isReserved } from './identity.ts';
-import { RESERVED, reservedIdentities, reservedName } from './reserved.ts';
+import { RESERVED, reservedIdentities } from './reserved.ts';
 
-test('reserved numbers and names lead to each other', () => {
-  for (const [name, id] of Object.entries(RESERVED)) {
-    assert.equal(reservedName(id), name);
-    assert.ok(isReserved(id) && !isEndpointIdentity(id) && !isCidrIdentity(id));
-  }
-  assert.equal(reservedName(256), undefined);
-  assert.deepEqual(reservedIdentities()[1], { id: 2, labels: ['reserved:world'] });
+test('reserved identities are of their own kind, in the order of their numbers', () => {
+  const all = reservedIdentities();
+  assert.deepEqual(all[1], { id: RESERVED.world, labels: ['reserved:world'] });
+  assert.deepEqual(
+    all.map(({ id }) => id),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  );
+  for (const { id } of all) assert.ok(isReserved(id) && !isEndpointIdentity(id) && !isCidrIdentity(id));
 });
 
 test('an address range keeps its number while policy names it, and nobody gets it afterwards', () => {

@@ -17,16 +17,7 @@ export const RESERVED = {
 
 export type ReservedName = keyof typeof RESERVED;
 
-const NAMES = new Map<number, ReservedName>(
-  (Object.keys(RESERVED) as ReservedName[]).map((name) => [RESERVED[name], name]),
-);
-
-/** "host" for 1, and so on; undefined for every other number. */
-export function reservedName(id: number): ReservedName | undefined {
-  return NAMES.get(id);
-}
-
 /** All reserved identities with their one label `reserved:<name>`, by number. */
 export function reservedIdentities(): Identity[] {
-  return [...NAMES].map(([id, name]) => ({ id, labels: [`reserved:${name}`] }));
+  return Object.entries(RESERVED).map(([name, id]) => ({ id, labels: [`reserved:${name}`] }));
 }

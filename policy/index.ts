@@ -7,8 +7,8 @@
  */
 export { type CompiledPolicy, compile } from './compile.ts';
 export { type Decision, type Query, decide } from './decide.ts';
-export { type PolicyEntry, type Direction, type Match, PEER_ANY, PEER_NETWORK, PEER_WORLD } from './entry.ts';
-export { type Peer, type PolicyContext, type PolicyMode, sameNetwork, spacesOf } from './isolation.ts';
+export type { Direction, Match, PolicyEntry } from './entry.ts';
+export { type Peer, type PolicyContext, type PolicyMode, sameNetwork } from './isolation.ts';
 export { deleteRules, mergeRules, selectRules } from './merge.ts';
 export { parsePolicy } from './parse.ts';
 export { type Resolution, resolve } from './resolve.ts';
