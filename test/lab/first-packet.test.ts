@@ -38,7 +38,8 @@ async function runs(host: LabHost, count: number, role: string, to: string): Pro
   const worker = async (): Promise<void> => {
     while (started++ < count) {
       const stream = { tag: role[0] ?? '', to, port: 9000, count: DATAGRAMS, intervalUs: 1000 };
-      sent += await send(host, { network: 'lane', labels: [`role=${role}`] }, stream);
+      const taken = await send(host, { network: 'lane', labels: [`role=${role}`] }, stream);
+      sent += taken; // in a statement of its own: others add to it meanwhile
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));

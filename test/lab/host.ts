@@ -1,5 +1,5 @@
 /** A private Docker host on this machine: own namespaces, own dockerd, and weir's agent when a test starts it. */
-import { createWriteStream, readFileSync } from 'node:fs';
+import { createWriteStream, existsSync, readFileSync } from 'node:fs';
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -143,9 +143,12 @@ export class LabHost implements AsyncDisposable {
     return this.#endDockerd('SIGTERM');
   }
 
-  /** SIGKILL: its containers and its containerd go on. */
-  killDockerd(): Promise<void> {
-    return this.#endDockerd('SIGKILL');
+  /** SIGKILL: its containers go on. Its containerd dies with it, and the next dockerd needs that to be over. */
+  async killDockerd(): Promise<void> {
+    const file = `/proc/${this.machine.pid}/root/run/docker/containerd/containerd.pid`;
+    const containerd = readFileSync(file, 'utf8').trim();
+    await this.#endDockerd('SIGKILL');
+    await until('containerd is reaped', async () => !existsSync(`/proc/${containerd}`));
   }
 
   async #endDockerd(signal: NodeJS.Signals): Promise<void> {

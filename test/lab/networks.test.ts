@@ -18,15 +18,21 @@ async function create(host: LabHost, name: string, ...flags: string[]): Promise<
   await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', ...flags, name);
 }
 
-/** Ends a test: containers and networks go, and nothing may be left of them. */
-async function tearDown(host: LabHost, ...names: string[]): Promise<void> {
-  await remove(host);
-  await host.docker('network', 'rm', ...names);
-  assert.deepEqual(await ask<api.Endpoint[]>(host, '/v1/endpoints'), []);
-  assert.deepEqual(await ask<api.Network[]>(host, '/v1/networks'), []);
+/** One test: its containers and networks go at its end, also of a failed one, and nothing may be left of them. */
+function scene(title: string, names: string[], body: (host: LabHost) => Promise<void>): void {
+  networks.test(title, async (host) => {
+    try {
+      await body(host);
+    } finally {
+      await remove(host);
+      await host.attemptDocker('network', 'rm', ...names);
+    }
+    assert.deepEqual(await ask<api.Endpoint[]>(host, '/v1/endpoints'), []);
+    assert.deepEqual(await ask<api.Network[]>(host, '/v1/networks'), []);
+  });
 }
 
-networks.test('--ip is honoured, refused where it cannot be, and free again afterwards', async (host) => {
+scene('--ip is honoured, refused where it cannot be, and free again afterwards', ['fixed'], async (host) => {
   await create(
     host,
     'fixed',
@@ -61,21 +67,20 @@ networks.test('--ip is honoured, refused where it cannot be, and free again afte
   }
   await remove(host, 'chosen');
   assert.equal(await start(host, 'again', { network: 'fixed', flags: ['--ip', '10.77.0.5'] }), '10.77.0.5');
-  await tearDown(host, 'fixed');
 });
 
-networks.test('a restarted container is reached again, at its new address and by name', async (host) => {
+scene('a restarted container is reached again, at its new address and by name', ['plain'], async (host) => {
   await create(host, 'plain');
   await start(host, 'server', { network: 'plain' });
   await start(host, 'client', { network: 'plain' });
   await host.docker('restart', '-t', '1', 'server');
   assert.ok(await reaches(host, 'client', await addressOf(host, 'server', 'plain')));
   assert.ok(await reaches(host, 'client', 'server'));
-  await tearDown(host, 'plain');
 });
 
-networks.test(
+scene(
   'a container on two networks is reached from both and reaches into both; the networks stay apart',
+  ['front', 'back'],
   async (host) => {
     await create(host, 'front');
     await create(host, 'back');
@@ -93,12 +98,12 @@ networks.test(
     assert.deepEqual(joined?.identity.labels, ['weir:network=back', 'weir:network=front']);
     await host.docker('network', 'disconnect', 'back', 'api');
     assert.deepEqual([await reaches(host, 'api', web), await reaches(host, 'api', db)], [true, false]);
-    await tearDown(host, 'front', 'back');
   },
 );
 
-networks.test(
+scene(
   'networks without isolation are one space, and isolated ones stay apart from it',
+  ['open1', 'open2', 'closed'],
   async (host) => {
     await create(host, 'open1', '-o', 'weir.isolation=none');
     await create(host, 'open2', '-o', 'weir.isolation=none');
@@ -108,11 +113,10 @@ networks.test(
     const three = await start(host, 'three', { network: 'closed' });
     assert.deepEqual([await reaches(host, 'one', two), await reaches(host, 'one', three)], [true, false]);
     assert.equal(await reaches(host, 'three', two), false);
-    await tearDown(host, 'open1', 'open2', 'closed');
   },
 );
 
-networks.test('the host reaches its containers, and they reach it', async (host) => {
+scene('the host reaches its containers, and they reach it', ['plain'], async (host) => {
   await create(host, 'plain');
   const address = await start(host, 'server', { network: 'plain' });
   assert.equal(await host.run(['curl', '-s', '-m', '3', `http://${address}`]), 'server');
@@ -121,38 +125,39 @@ networks.test('the host reaches its containers, and they reach it', async (host)
   const answer = await host.docker('exec', 'server', 'sh', '-c', 'nc -w 3 192.0.2.10 7000 </dev/null');
   assert.equal(answer, 'host');
   listener.kill('SIGKILL');
-  await tearDown(host, 'plain');
 });
 
-networks.test('-o weir.mtu and --mac-address reach the container', async (host) => {
+scene('-o weir.mtu and --mac-address reach the container', ['small'], async (host) => {
   await create(host, 'small', '-o', 'weir.mtu=1300');
   await start(host, 'server', { network: 'small', flags: ['--mac-address', '02:00:00:00:be:ef'] });
   assert.match(
     await host.docker('exec', 'server', 'ip', 'link', 'show', 'eth0'),
     /mtu 1300[^]*02:00:00:00:be:ef/,
   );
-  await tearDown(host, 'small');
 });
 
-networks.test('an unknown option is refused by name, published ports with the way out', async (host) => {
-  const command = ['network', 'create', '--driver', 'weir', '--ipam-driver', 'weir'];
-  const unknown = await host.attemptDocker(...command, '-o', 'weir.colour=red', 'odd');
-  assert.equal(unknown.code, 1);
-  assert.match(unknown.stderr, /weir\.colour/);
-  await create(host, 'plain');
-  const published = await host.attemptDocker(
-    'run',
-    '--rm',
-    '--network',
-    'plain',
-    '-p',
-    '8080:80',
-    IMAGE,
-    'true',
-  );
-  assert.notEqual(published.code, 0);
-  assert.match(published.stderr, /weir\.ports=ignore/);
-  await create(host, 'lenient', '-o', 'weir.ports=ignore');
-  await host.docker('run', '--rm', '--network', 'lenient', '-p', '8080:80', IMAGE, 'true');
-  await tearDown(host, 'plain', 'lenient');
-});
+scene(
+  'an unknown option is refused by name, published ports with the way out',
+  ['plain', 'lenient'],
+  async (host) => {
+    const command = ['network', 'create', '--driver', 'weir', '--ipam-driver', 'weir'];
+    const unknown = await host.attemptDocker(...command, '-o', 'weir.colour=red', 'odd');
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /weir\.colour/);
+    await create(host, 'plain');
+    const published = await host.attemptDocker(
+      'run',
+      '--rm',
+      '--network',
+      'plain',
+      '-p',
+      '8080:80',
+      IMAGE,
+      'true',
+    );
+    assert.notEqual(published.code, 0);
+    assert.match(published.stderr, /weir\.ports=ignore/);
+    await create(host, 'lenient', '-o', 'weir.ports=ignore');
+    await host.docker('run', '--rm', '--network', 'lenient', '-p', '8080:80', IMAGE, 'true');
+  },
+);

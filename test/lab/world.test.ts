@@ -29,6 +29,7 @@ const world = lab(
   },
   async (host) => {
     await importLabImage(host);
+    await host.run(['iptables', '-P', 'FORWARD', 'DROP']); // dockerd does so where it switches forwarding on itself
     await host.agent();
     await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'inland');
     await start(host, 'box', { network: 'inland' });
@@ -41,7 +42,6 @@ after(async () => {
 world.test(
   'a container reaches the world, although FORWARD drops, and the world sees the host',
   async (host) => {
-    assert.match(await host.run(['iptables', '-S', 'FORWARD']), /-P FORWARD DROP/);
     const sniffer = neighbour.background(['tcpdump', '-lnni', 'eth0', '-c', '1', 'tcp dst port 80']);
     let seen = '';
     sniffer.stdout?.on('data', (chunk: Buffer) => (seen += chunk.toString()));
