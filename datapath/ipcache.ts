@@ -34,6 +34,12 @@ function flagsOf(cidr: Cidr, sources: { cluster: Cidr[]; native: Cidr[] }): numb
   );
 }
 
+/** The longest match hides what lies around it, so a prefix must carry the number of the range it is in. */
+function closest(named: { range: Cidr; id: number }[], cidr: Cidr): number {
+  const around = named.filter(({ range }) => cidrContains(range, cidr));
+  return around.sort((a, b) => b.range.length - a.range.length)[0]?.id ?? RESERVED.world;
+}
+
 /** The entries that the sources ask for, by canonical prefix. */
 function desiredOf(sources: IpcacheSources): Map<string, { cidr: Cidr; identity: number; flags: number }> {
   const ranges = { cluster: sources.cluster.map(parseCidr), native: sources.native.map(parseCidr) };
@@ -42,7 +48,9 @@ function desiredOf(sources: IpcacheSources): Map<string, { cidr: Cidr; identity:
     const cidr = parseCidr(text);
     desired.set(cidr.text, { cidr, identity, flags: flags ?? flagsOf(cidr, ranges) });
   };
-  for (const text of [...WORLD, ...sources.cluster, ...sources.native]) put(text, RESERVED.world);
+  const named = sources.policy.map(({ cidr, id }) => ({ range: parseCidr(cidr), id }));
+  for (const text of [...WORLD, ...sources.cluster, ...sources.native])
+    put(text, closest(named, parseCidr(text)));
   for (const { cidr, id } of sources.policy) put(cidr, id);
   for (const address of sources.host)
     put(`${address}/${familyOf(address) === 4 ? 32 : 128}`, RESERVED.host, 0);
