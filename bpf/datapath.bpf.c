@@ -47,6 +47,10 @@ static __always_inline int container_send(struct __sk_buff *skb, struct context 
 	if (is_beyond_reach(&context->packet.destination))
 		return DROP_UNKNOWN_L3_TARGET;
 	endpoint = side_resolve(&context->packet.destination, destination);
+	/* the gateway is nobody, unless the host really has its address */
+	if (context->packet.destination.word[3] == device->endpoint.gateway && !endpoint &&
+	    destination->identity != IDENTITY_HOST)
+		return DROP_UNKNOWN_L3_TARGET;
 	if (destination->reach & IPCACHE_UNROUTABLE)
 		return DROP_STALE_OR_UNROUTABLE;
 	reason = flow_verdict(skb, false);

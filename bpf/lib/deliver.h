@@ -36,6 +36,8 @@ static __always_inline int route_find(struct __sk_buff *skb, const struct packet
 	const struct config *config = config_get();
 
 	fib.l4_protocol = packet->protocol;
+	/* what is to be segmented yet fits by itself */
+	fib.tot_len = skb->gso_segs ? 0 : skb->len - L3_OFFSET;
 	fib.ipv4_src = packet->source.word[3];
 	fib.ipv4_dst = packet->destination.word[3];
 	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {

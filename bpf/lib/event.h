@@ -31,7 +31,7 @@ struct event {
 	__u8 ct_state; /* enum ct_state */
 	__u8 icmp_type;
 	__u8 icmp_code;
-	__u8 unused[3];
+	__u8 unused[7];
 };
 
 struct {

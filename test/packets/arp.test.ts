@@ -1,4 +1,3 @@
-import './own-namespace.ts';
 import { client, db, NO_ONE, web, webBack } from '../support/cast.ts';
 import { Packet, NO_MAC } from '../support/packet.ts';
 import { entering, leaving, runCases } from './case.ts';
@@ -10,15 +9,13 @@ const request = new Packet()
   .ethernet({ source: web.mac, destination: BROADCAST })
   .arp({ senderMac: web.mac, senderIp: web.ip, targetIp: web.gateway });
 /** The gateway's answer to it. */
-const reply = new Packet()
-  .ethernet({ source: web.gatewayMac, destination: web.mac })
-  .arp({
-    operation: 2,
-    senderMac: web.gatewayMac,
-    senderIp: web.gateway,
-    targetMac: web.mac,
-    targetIp: web.ip,
-  });
+const reply = new Packet().ethernet({ source: web.gatewayMac, destination: web.mac }).arp({
+  operation: 2,
+  senderMac: web.gatewayMac,
+  senderIp: web.gateway,
+  targetMac: web.mac,
+  targetIp: web.ip,
+});
 const said = request
   .ethernet({ destination: web.gatewayMac })
   .arp({ operation: 2, targetMac: web.gatewayMac });

@@ -25,12 +25,12 @@ export interface Case {
   given?: (rig: Rig) => void;
   packet: Packet | Buffer;
   verdict: Verdict;
-  /** The frame afterwards; left out: as it came. */
-  becomes?: Packet;
+  /** The frame afterwards, or how to tell it then; left out: as it came. */
+  becomes?: Packet | Buffer | ((rig: Rig) => Packet);
   /** All events, in the words of `describeEvent`. */
   events?: string[];
   /** What must be in the maps afterwards. */
-  then?: (rig: Rig, sent: Sent) => void;
+  check?: (rig: Rig, sent: Sent) => void;
 }
 
 const ACTION = { ok: 0, shot: 2, redirect: 7 } as const;
@@ -86,6 +86,10 @@ function bytesOf(packet: Packet | Buffer): Buffer {
   return packet instanceof Packet ? packet.bytes() : packet;
 }
 
+function outcomeOf({ packet, becomes = packet }: Case, rig: Rig): Buffer {
+  return bytesOf(typeof becomes === 'function' ? becomes(rig) : becomes);
+}
+
 function checkFrame(actual: Buffer, expected: Buffer): void {
   if (actual.equals(expected)) return;
   assert.deepEqual(readFrame(actual), readFrame(expected));
@@ -110,12 +114,12 @@ function runCase(rig: Rig, item: Case): void {
   const before = rig.metric(reason ?? 0, direction);
   const sent = rig.send(program, device, frame);
   checkVerdict(item, sent);
-  checkFrame(sent.bytes, bytesOf(item.becomes ?? item.packet));
+  checkFrame(sent.bytes, outcomeOf(item, rig));
   const now = rig.metric(reason ?? 0, direction);
   assert.equal(now.packets - before.packets, reason === undefined ? 0n : 1n, 'packets counted');
   assert.equal(now.bytes - before.bytes, reason === undefined ? 0n : BigInt(frame.length), 'bytes counted');
   if (item.events !== undefined) assert.deepEqual(sent.events.map(describeEvent), item.events);
-  item.then?.(rig, sent);
+  item.check?.(rig, sent);
 }
 
 /** Runs each case as a test of its own on one rig. */

@@ -1,4 +1,3 @@
-import './own-namespace.ts';
 import assert from 'node:assert/strict';
 import { EndpointFlag } from '../../bpf/index.ts';
 import { client, db, host, partner, stranger, web, world } from '../support/cast.ts';
@@ -41,7 +40,7 @@ runCases([
     packet: packetFrom(web, stranger.ip).tcp(),
     verdict: 'DROP_POLICY',
     events: ['verdict egress deny 133 rule 0 none', 'drop 133 egress'],
-    then: noConnection,
+    check: noConnection,
   },
   {
     name: 'two that share only the eighth of their spaces are of one network',
@@ -85,7 +84,7 @@ runCases([
     packet: toDb,
     verdict: 'DROP_POLICY',
     events: [EGRESS_DEFAULT, 'verdict ingress deny 133 rule 0 none', 'drop 133 egress'],
-    then: noConnection,
+    check: noConnection,
   },
   {
     name: 'an identity may be named for every port',
@@ -177,7 +176,7 @@ runCases([
     packet: toDb,
     verdict: 'DROP_POLICY_DENY',
     events: [EGRESS_DEFAULT, 'verdict ingress deny 181 rule 2 L3-Only', 'drop 181 egress'],
-    then: noConnection,
+    check: noConnection,
   },
   {
     name: 'a deny of anyone beats an allow of the identity',

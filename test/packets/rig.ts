@@ -6,8 +6,9 @@ import { rmSync } from 'node:fs';
 import { DatapathObject, decodeEvent, TraceLevel } from '../../bpf/index.ts';
 import type { Endpoint, Event, Maps, ProgramName } from '../../bpf/index.ts';
 import { hasFeature, Netlink, requireBpffs, RingBuffer, testRun, writeSysctl } from '../../kernel/index.ts';
-import { host, NAT, native, nobody, partner, ROLES, router, uplink, web, webBack } from '../support/cast.ts';
+import { host, NAT, native, nobody, partner, ROLES, router, uplink } from '../support/cast.ts';
 import type { Role } from '../support/cast.ts';
+import { enterOwnNamespace } from './own-namespace.ts';
 import { fillPolicy, isolation } from './policy-entries.ts';
 import type { Entry } from './policy-entries.ts';
 
@@ -32,16 +33,19 @@ export function endpointOf(role: Role, ifindex: number): Endpoint {
   return { ifindex, identity, container, gateway, id, flags: 0, mac, gatewayMac, spaces };
 }
 
+/** One a file: it moves the whole test file into a network namespace of its own. */
 export class Rig {
   readonly maps: Maps;
   readonly #object: DatapathObject;
   readonly #ring: RingBuffer;
   readonly #folder = `${BPFFS}/weir-test-${process.pid}`;
-  readonly #netlink = Netlink.open();
+  readonly #netlink: Netlink;
   readonly #index = new Map<string, number>();
 
   constructor() {
+    enterOwnNamespace();
     requireBpffs(BPFFS);
+    this.#netlink = Netlink.open();
     this.#makeDevices();
     this.#object = new DatapathObject({ bpffs: this.#folder, tcx: hasFeature('tcx') });
     this.maps = this.#object.maps;
@@ -158,6 +162,11 @@ export class Rig {
     return this.maps.metrics.get(reason * METRIC_DIRECTIONS + direction) ?? { packets: 0n, bytes: 0n };
   }
 
+  /** Puts a program on a real device. */
+  async attach(program: ProgramName, device: string): Promise<void> {
+    await this.#object.attach(program, { name: device, ifindex: this.ifindex(device) }, 'ingress');
+  }
+
   setMtu(device: string, mtu: number): void {
     this.#netlink.setMtu(this.ifindex(device), mtu);
   }
@@ -189,6 +198,3 @@ export class Rig {
     return index;
   }
 }
-
-/** Addresses of web's container. */
-export const WEB_ADDRESSES = [web.ip, webBack.ip] as const;

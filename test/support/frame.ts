@@ -39,7 +39,9 @@ function tcpFields(bytes: Buffer, pseudo: Buffer): Fields {
     ...portFields(bytes),
     sequence: bytes.readUInt32BE(4),
     acknowledgement: bytes.readUInt32BE(8),
-    flags: [...FLAGS].filter((_, bit) => flags & (1 << bit)).join(''),
+    flags: FLAGS.split('')
+      .filter((_, bit) => flags & (1 << bit))
+      .join(''),
     checksumIsRight: isRight(pseudo, bytes),
     payload: bytes.subarray(20).toString('hex'),
   };
@@ -88,13 +90,14 @@ function ipv4Layers(bytes: Buffer, isQuoted = false): Frame {
   const headerLength = (bytes.readUInt8(0) & 15) * 4;
   const fragment = bytes.readUInt16BE(6);
   const protocol = bytes.readUInt8(9);
-  const body = bytes.subarray(headerLength);
+  const totalLength = bytes.readUInt16BE(2);
+  const body = bytes.subarray(headerLength, isQuoted ? bytes.length : totalLength);
   const ipv4 = {
     source: ipText(bytes.subarray(12, 16)),
     destination: ipText(bytes.subarray(16, 20)),
     ttl: bytes.readUInt8(8),
     id: bytes.readUInt16BE(4),
-    totalLength: bytes.readUInt16BE(2),
+    totalLength,
     fragment,
     protocol,
     checksumIsRight: isRight(bytes.subarray(0, headerLength)),

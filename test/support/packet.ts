@@ -124,7 +124,7 @@ function pseudoHeader(ip: Ipv4, protocol: number, length: number): Buffer {
 }
 
 function tcpBytes(tcp: Tcp, payload: Buffer, ip: Ipv4): Buffer {
-  const flags = [...tcp.flags].reduce((bits, letter) => bits | (1 << FLAGS.indexOf(letter)), 0);
+  const flags = tcp.flags.split('').reduce((bits, letter) => bits | (1 << FLAGS.indexOf(letter)), 0);
   const offset = (tcp.headerLength ?? 20) / 4;
   const head = Buffer.concat([
     words(tcp.sourcePort, tcp.destinationPort),
