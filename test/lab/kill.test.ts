@@ -49,7 +49,9 @@ async function footprint(host: LabHost): Promise<Footprint> {
   const pools = await ask<api.Pool[]>(host, '/v1/ipam');
   return {
     links: links.filter((name) => !name.startsWith('docker')),
-    routes: (await lines('ip', 'route', 'show', 'table', 'all')).filter((line) => !line.includes('docker0')),
+    routes: (await lines('ip', '-4', 'route', 'show', 'table', 'all')).filter(
+      (line) => !line.includes('docker0'),
+    ),
     pins: await lines('find', '/sys/fs/bpf'),
     files: readdirSync(`/proc/${host.machine.pid}/root/var/lib/weir`).toSorted(),
     endpoints: (await ask<api.Endpoint[]>(host, '/v1/endpoints')).length,
@@ -68,7 +70,7 @@ async function killRepeatedly(host: LabHost): Promise<void> {
   for (let round = 0; round < KILLS; round++) {
     const agent = host.spawnAgent();
     if (round % 2 === 0) await agent.ready();
-    await sleep(random() * 500);
+    await sleep(random() * (round % 2 === 0 ? 1200 : 500));
     await agent.kill();
   }
   await host.agent();
@@ -103,11 +105,13 @@ kill.test(
     await startSender(host, 'denied', 'stranger', { ...endless, tag: 'd', intervalUs: 5000, fresh: true });
     await host.weir('status');
     let over = false;
-    const containers = runContainers(host, to, () => over);
+    const containers = Promise.all([1, 2, 3].map(() => runContainers(host, to, () => over)));
     await host.killAgent();
     await killRepeatedly(host);
     over = true;
-    const { started, failed } = await containers;
+    const tally = await containers;
+    const started = tally.reduce((sum, one) => sum + one.started, 0);
+    const failed = tally.reduce((sum, one) => sum + one.failed, 0);
     const sent: number[] = [];
     for (const name of ['steady', 'fresh', 'denied'])
       sent.push((await finish<{ sent: number }>(host, name)).sent);
