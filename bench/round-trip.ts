@@ -16,24 +16,18 @@ export async function roundTrip(stage: Stage, rounds: number): Promise<Report> {
     await stage.start(`client-${name}`, network, ['sleep', '1d']);
     return stage.start(`server-${name}`, network, server);
   });
-  const command = (address: string): string[] => ['rr', CPU, address, PORT, MS];
-  const onNetwork = async (name: keyof typeof addresses): Promise<number> => {
-    const { p50 } = await stage.measure<{ p50: number }>(`client-${name}`, ...command(addresses[name]));
+  const veth = await Bare.start(stage, 'veth', server);
+  const redirect = await Bare.start(stage, 'redirect', server);
+  const median = async (client: string, address: string): Promise<number> => {
+    const { p50 } = await stage.measure<{ p50: number }>(client, 'rr', CPU, address, PORT, MS);
     return p50 / NS_PER_US;
   };
-  await using veth = await Bare.start(stage, 'veth');
-  await using redirect = await Bare.start(stage, 'redirect');
-  const onBare = async (bare: Bare): Promise<number> => {
-    const said = await bare.exec([stage.traffic, ...command(bare.address)]);
-    return (JSON.parse(said) as { p50: number }).p50 / NS_PER_US;
-  };
-  for (const bare of [veth, redirect]) bare.serve([stage.traffic, ...server.slice(1)]);
   const results = await paired(rounds, {
-    bridge: () => onNetwork('bridge'),
-    weir: () => onNetwork('weir'),
-    again: () => onNetwork('again'),
-    veth: () => onBare(veth),
-    redirect: () => onBare(redirect),
+    bridge: () => median('client-bridge', addresses.bridge),
+    weir: () => median('client-weir', addresses.weir),
+    again: () => median('client-again', addresses.again),
+    veth: () => median(veth.client, veth.address),
+    redirect: () => median(redirect.client, redirect.address),
   });
   const against = { base: results.bridge, again: results.again };
   return {

@@ -14,19 +14,19 @@ export async function stream(stage: Stage, rounds: number): Promise<Report> {
     await stage.start(`client-${name}`, network, ['sleep', '1d']);
     return stage.start(`server-${name}`, network, SERVER);
   });
-  const onNetwork = async (name: keyof typeof addresses): Promise<number> =>
-    received(await stage.exec(`client-${name}`, ...clientCommand(addresses[name])));
-  await using veth = await Bare.start(stage, 'veth');
-  await using redirect = await Bare.start(stage, 'redirect');
-  for (const bare of [veth, redirect]) bare.serve(SERVER);
-  const onBare = async (bare: Bare): Promise<number> =>
-    received(await bare.exec(clientCommand(bare.address)));
+  const veth = await Bare.start(stage, 'veth', SERVER);
+  const redirect = await Bare.start(stage, 'redirect', SERVER);
+  const received = async (client: string, address: string): Promise<number> => {
+    const said = await stage.exec(client, 'iperf3', '-c', address, '-t', SECONDS, '-A', '0,1', '-J');
+    const { end } = JSON.parse(said) as { end: { sum_received: { bits_per_second: number } } };
+    return end.sum_received.bits_per_second / BITS_PER_GBIT;
+  };
   const results = await paired(rounds, {
-    bridge: () => onNetwork('bridge'),
-    weir: () => onNetwork('weir'),
-    again: () => onNetwork('again'),
-    veth: () => onBare(veth),
-    redirect: () => onBare(redirect),
+    bridge: () => received('client-bridge', addresses.bridge),
+    weir: () => received('client-weir', addresses.weir),
+    again: () => received('client-again', addresses.again),
+    veth: () => received(veth.client, veth.address),
+    redirect: () => received(redirect.client, redirect.address),
   });
   const against = { base: results.bridge, again: results.again };
   return {
@@ -37,14 +37,4 @@ export async function stream(stage: Stage, rounds: number): Promise<Report> {
       compare({ what: 'for comparison: a bare redirect_peer', unit: 'Gbit/s' }, results.redirect, against),
     ],
   };
-}
-
-function clientCommand(address: string): string[] {
-  return ['iperf3', '-c', address, '-t', SECONDS, '-A', '0,1', '-J'];
-}
-
-/** Gbit/s, from what iperf3 answers in JSON. */
-function received(json: string): number {
-  const answer = JSON.parse(json) as { end: { sum_received: { bits_per_second: number } } };
-  return answer.end.sum_received.bits_per_second / BITS_PER_GBIT;
 }
