@@ -1,6 +1,7 @@
 /** Invariant 2: the agent may die at any instant; traffic, policy and bookkeeping do not notice. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
 import { importLabImage, remove, start } from './cast.ts';
@@ -12,6 +13,7 @@ import { seeded } from './policy-model.ts';
 import { sleep, until } from './run.ts';
 
 const KILLS = 50;
+const COLLECTED_MS = 45_000;
 const NETWORK = 'ring';
 
 interface Footprint {
@@ -130,10 +132,9 @@ kill.test(
 
 kill.test('nothing is left behind: addresses, links, routes, map entries, files', async (host) => {
   await remove(host);
-  await until(
-    'endpoints are gone',
-    async () => (await ask<api.Endpoint[]>(host, '/v1/endpoints')).length === 0,
-  );
+  // what a kill interrupted in the making is kept for as long as dockerd may repeat its calls
+  const deadline = Date.now() + COLLECTED_MS;
+  while (!isDeepStrictEqual(await footprint(host), bare) && Date.now() < deadline) await sleep(500);
   assert.deepEqual(await footprint(host), bare);
 });
 
