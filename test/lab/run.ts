@@ -24,6 +24,8 @@ export async function attempt(command: string[], options: RunOptions = {}): Prom
   const timer = setTimeout(() => {
     timedOut = true;
     child.kill('SIGKILL');
+    child.stdout.destroy(); // its own children may hold the other end for ever
+    child.stderr.destroy();
   }, options.timeoutMs ?? 60_000);
   const texts = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (texts.stdout += chunk.toString()));
