@@ -1,6 +1,7 @@
 /**
- * The addresses of one prefix in memory: who holds which, and in which order free ones are taken. Never used ones come
- * first, upwards; then freed ones, the one that rests longest first. Constant time per address, whatever the size.
+ * The addresses of one prefix, or of several that serve as one, in memory: who holds which, and in which order free ones
+ * are taken. Never used ones come first, upwards; then freed ones, the one that rests longest first. Constant time per
+ * address, whatever the size.
  */
 import type { Space } from './pool-id.ts';
 import type { NumberRange } from './ipv4-number.ts';
@@ -14,16 +15,20 @@ interface Rest {
   turn: number;
 }
 
-interface Lane extends NumberRange {
-  /** Nothing from here on was taken by this lane yet. */
-  next: number;
+/** Takers of one and the same choice of addresses. */
+interface Lane {
+  /** All parts of the block, also those that come later, or one range. */
+  parts: readonly NumberRange[];
+  /** Nothing from here on was taken by this lane yet: a part, and an offset into it. */
+  at: number;
+  offset: number;
   queue: { number: number; turn: number }[];
   head: number;
 }
 
 export class AddressBlock {
-  readonly range: NumberRange;
-  readonly #reserved: ReadonlySet<number>;
+  readonly #parts: NumberRange[] = [];
+  readonly #reserved = new Set<number>();
   readonly #held = new Map<number, Holders>();
   readonly #resting = new Map<number, Rest>();
   readonly #lanes = new Map<string, Lane>();
@@ -32,12 +37,13 @@ export class AddressBlock {
 
   /** `reserved` addresses are never given. */
   constructor(range: NumberRange, reserved: number[]) {
-    this.range = range;
-    this.#reserved = new Set(reserved);
+    this.extend(range, reserved);
   }
 
-  contains(number: number): boolean {
-    return number >= this.range.first && number <= this.range.last;
+  /** Adds a further prefix; its addresses come after those that were never used before it. */
+  extend(range: NumberRange, reserved: number[]): void {
+    this.#parts.push(range);
+    for (const number of reserved) this.#reserved.add(number);
   }
 
   isReserved(number: number): boolean {
@@ -55,22 +61,21 @@ export class AddressBlock {
     }
   }
 
-  isEmpty(): boolean {
-    return this.#held.size === 0;
+  /** How much of a range can be given, is held, and was freed not before `since`. */
+  count(range: NumberRange, since: number): { capacity: number; held: number; resting: number } {
+    const rested = amountIn(range, this.#resting, (number) => this.#resting.get(number)!.freedAt >= since);
+    const capacity = range.last - range.first + 1 - amountIn(range, this.#reserved);
+    return { capacity, held: amountIn(range, this.#held), resting: rested };
   }
 
-  /** How much of a part of the block can be given, is held, and was freed not before `since`. */
-  count(part: NumberRange, since: number): { capacity: number; held: number; resting: number } {
-    const inside = (number: number): boolean => number >= part.first && number <= part.last;
-    const amount = (numbers: Iterable<number>): number => [...numbers].filter(inside).length;
-    const rested = [...this.#resting].filter(([number, { freedAt }]) => freedAt >= since && inside(number));
-    const capacity = part.last - part.first + 1 - amount(this.#reserved);
-    return { capacity, held: amount(this.#held.keys()), resting: rested.length };
+  /** How many addresses of all parts can be given. */
+  get capacity(): number {
+    return this.#parts.reduce((sum, { first, last }) => sum + last - first + 1, -this.#reserved.size);
   }
 
-  /** Takes the next free address of a part of the block and holds it; undefined if everything is held. */
-  take(part: NumberRange, space: Space, poolId: string): number | undefined {
-    const lane = this.#laneOf(part);
+  /** Takes the next free address of a range, or of all parts, and holds it; undefined if everything is held. */
+  take(range: NumberRange | undefined, space: Space, poolId: string): number | undefined {
+    const lane = this.#laneOf(range);
     const number = this.#nextFresh(lane) ?? this.#nextRested(lane);
     if (number !== undefined) this.hold(number, space, poolId);
     return number;
@@ -130,26 +135,34 @@ export class AddressBlock {
 
   #lanesOf(number: number): Lane[] {
     if (this.isReserved(number)) return [];
-    return [...this.#lanes.values()].filter(({ first, last }) => number >= first && number <= last);
+    return [...this.#lanes.values()].filter((lane) => this.#serves(lane, number));
   }
 
-  #laneOf({ first, last }: NumberRange): Lane {
-    const key = `${first}-${last}`;
+  #serves({ parts }: Lane, number: number): boolean {
+    return parts === this.#parts || parts.some((part) => isIn(part, number));
+  }
+
+  #laneOf(range: NumberRange | undefined): Lane {
+    const key = range === undefined ? '' : `${range.first}-${range.last}`;
     const known = this.#lanes.get(key);
     if (known !== undefined) return known;
-    const rested = [...this.#resting].filter(
-      ([number]) => number >= first && number <= last && !this.isReserved(number),
-    );
-    const queue = rested.map(([number, { turn }]) => ({ number, turn })).toSorted((a, b) => a.turn - b.turn);
-    const lane = { first, last, next: first, queue, head: 0 };
+    const parts = range === undefined ? this.#parts : [range];
+    const lane: Lane = { parts, at: 0, offset: 0, queue: [], head: 0 };
+    lane.queue = [...this.#resting]
+      .filter(([number]) => this.#serves(lane, number) && !this.isReserved(number))
+      .map(([number, { turn }]) => ({ number, turn }))
+      .toSorted((a, b) => a.turn - b.turn);
     this.#lanes.set(key, lane);
     return lane;
   }
 
   #nextFresh(lane: Lane): number | undefined {
-    while (lane.next <= lane.last) {
-      const number = lane.next++;
-      if (!this.#held.has(number) && !this.#resting.has(number) && !this.isReserved(number)) return number;
+    for (; lane.at < lane.parts.length; lane.at++, lane.offset = 0) {
+      const { first, last } = lane.parts[lane.at]!;
+      while (first + lane.offset <= last) {
+        const number = first + lane.offset++;
+        if (!this.#held.has(number) && !this.#resting.has(number) && !this.isReserved(number)) return number;
+      }
     }
     return undefined;
   }
@@ -161,4 +174,24 @@ export class AddressBlock {
     }
     return undefined;
   }
+}
+
+function isIn({ first, last }: NumberRange, number: number): boolean {
+  return number >= first && number <= last;
+}
+
+/** How many of the numbers are in the range and fulfil the condition; looks at the range or at the numbers, whichever is less. */
+function amountIn(
+  range: NumberRange,
+  numbers: ReadonlySet<number> | ReadonlyMap<number, unknown>,
+  condition: (number: number) => boolean = () => true,
+): number {
+  let amount = 0;
+  if (range.last - range.first < numbers.size) {
+    for (let number = range.first; number <= range.last; number++)
+      if (numbers.has(number) && condition(number)) amount++;
+  } else {
+    for (const number of numbers.keys()) if (isIn(range, number) && condition(number)) amount++;
+  }
+  return amount;
 }

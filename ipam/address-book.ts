@@ -10,6 +10,7 @@ import type { Holders } from './address-block.ts';
 import { addressOf, numberOf, rangeOf } from './ipv4-number.ts';
 import type { NumberRange } from './ipv4-number.ts';
 import type { Pool, Space } from './pool-id.ts';
+import { PrefixMap } from './prefix-map.ts';
 
 const ADDRESSES = 'ipam/addresses/';
 /** How long a freed address is kept back while there are others. */
@@ -22,7 +23,7 @@ type AddressRecord = Holders & { freedAt?: number };
 export class AddressBook {
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #blocks = new Map<string, AddressBlock>();
+  readonly #blocks = new PrefixMap<AddressBlock>();
   /** Held under a prefix that is no pool any more: nobody may get them, their holders may free them. */
   readonly #orphans = new Map<number, Holders>();
   /** Records of rests: when each address was freed, oldest first. */
@@ -48,7 +49,7 @@ export class AddressBook {
   }
 
   block(cidr: Cidr): AddressBlock | undefined {
-    return this.#blocks.get(cidr.text);
+    return this.#blocks.get(cidr);
   }
 
   /** A block for the prefix, if there is none; network and broadcast address and `reserved` are never given. */
@@ -56,14 +57,21 @@ export class AddressBook {
     const range = rangeOf(cidr);
     const block =
       this.block(cidr) ?? new AddressBlock(range, [range.first, range.last, ...reserved.map(numberOf)]);
-    this.#blocks.set(cidr.text, block);
+    this.#blocks.set(cidr, block);
     return block;
+  }
+
+  /** Adds a further prefix to a block, which gives its addresses too, but for network and broadcast address. */
+  extendBlock(block: AddressBlock, further: Cidr): void {
+    const range = rangeOf(further);
+    block.extend(range, [range.first, range.last]);
+    this.#blocks.set(further, block);
   }
 
   /** Forgets a block that nobody holds an address of. */
   dropBlock(cidr: Cidr): void {
     for (const number of this.#restsIn(cidr)) this.#rests.delete(number);
-    this.#blocks.delete(cidr.text);
+    this.#blocks.delete(cidr);
   }
 
   /** What a block that is about to be dropped leaves in the store. */
@@ -71,11 +79,9 @@ export class AddressBook {
     return this.#restsIn(cidr).map((number) => ({ delete: keyOf(number) }));
   }
 
-  /** An address inside that is held under a prefix of the past. */
-  orphanIn(cidr: Cidr): string | undefined {
-    const { first, last } = rangeOf(cidr);
-    const found = [...this.#orphans.keys()].find((number) => number >= first && number <= last);
-    return found === undefined ? undefined : addressOf(found);
+  /** Addresses that are held under a prefix of the past. */
+  orphans(): number[] {
+    return [...this.#orphans.keys()];
   }
 
   /** Every address held, with its pool ids. */
@@ -85,9 +91,9 @@ export class AddressBook {
     for (const [number, holders] of this.#orphans) yield { address: addressOf(number), holders };
   }
 
-  /** The next free address of a part of a block, persisted; undefined if there is none. */
-  async take(block: AddressBlock, part: NumberRange, pool: Pool): Promise<string | undefined> {
-    const number = block.take(part, pool.space, pool.id);
+  /** The next free address of a range, or of all of the block, persisted; undefined if there is none. */
+  async take(block: AddressBlock, range: NumberRange | undefined, pool: Pool): Promise<string | undefined> {
+    const number = block.take(range, pool.space, pool.id);
     return number === undefined ? undefined : this.#persistHold(block, number, pool);
   }
 
@@ -176,8 +182,7 @@ export class AddressBook {
   }
 
   #blockOf(number: number): AddressBlock | undefined {
-    for (const block of this.#blocks.values()) if (block.contains(number)) return block;
-    return undefined;
+    return this.#blocks.find(number);
   }
 }
 

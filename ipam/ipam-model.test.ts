@@ -13,10 +13,13 @@ const root = mkdtempSync(path.join(tmpdir(), 'weir-ipam-model-'));
 process.on('exit', () => rmSync(root, { recursive: true }));
 let made = 0;
 
-/** Small enough that pools run full all the time. */
-const NODE = '10.210.0.0/29';
+/** Small enough that pools, and the cluster as a whole, run full all the time. */
+const CLUSTER = '10.210.0.0/28';
+const NODE = '10.210.0.0/30';
+const SLOTS = [NODE, '10.210.0.4/30', '10.210.0.8/30', '10.210.0.12/30'];
 const SUBNETS = [
   { subnet: '', range: '' },
+  { subnet: NODE, range: '' },
   { subnet: '10.77.0.0/29', range: '' },
   { subnet: '10.78.0.0/29', range: '10.78.0.4/30' },
 ];
@@ -27,22 +30,27 @@ type Step =
   | { act: 'exact'; pool: number; host: number }
   | { act: 'free' | 'freeAgain'; held: number }
   | { act: 'wait'; seconds: number }
+  | { act: 'route'; slot: number }
   | { act: 'restart' };
 
 const index = fc.nat(30);
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ act: fc.constant('pool' as const), which: fc.nat(2) }) },
+  { weight: 3, arbitrary: fc.record({ act: fc.constant('pool' as const), which: fc.nat(3) }) },
   { weight: 12, arbitrary: fc.record({ act: fc.constant('any' as const), pool: index }) },
   {
     weight: 1,
     arbitrary: fc.record({ act: fc.constantFrom('closePool' as const, 'gateway' as const), pool: index }),
   },
-  { weight: 3, arbitrary: fc.record({ act: fc.constant('exact' as const), pool: index, host: fc.nat(7) }) },
+  { weight: 3, arbitrary: fc.record({ act: fc.constant('exact' as const), pool: index, host: fc.nat(15) }) },
   {
     weight: 8,
     arbitrary: fc.record({ act: fc.constantFrom('free' as const, 'freeAgain' as const), held: index }),
   },
   { weight: 2, arbitrary: fc.record({ act: fc.constant('wait' as const), seconds: fc.nat(40) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ act: fc.constant('route' as const), slot: fc.integer({ min: 1, max: 3 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ act: fc.constant('restart' as const) }) },
 );
 
@@ -50,22 +58,36 @@ interface ModelPool {
   id: string;
   cidr: string;
   range: string;
+  /** May have every prefix of the host. */
   isFlat: boolean;
+}
+
+/** What a prefix has to give; the first address of the host's own is the host's. */
+function usableOf(cidr: string): string[] {
+  const [prefix, first, length] = /^(.*\.)(\d+)\/(\d+)$/.exec(cidr)!.slice(1) as [string, string, string];
+  const hosts = Array.from({ length: 2 ** (32 - Number(length)) - 2 }, (_, n) => Number(first) + n + 1);
+  return hosts.map((host) => `${prefix}${host}`).filter((address) => address !== '10.210.0.1');
 }
 
 /** What a person would keep on paper: who holds what, and when what was freed. */
 class Model {
   pools: ModelPool[] = [];
+  prefixes = [NODE];
+  routed = new Set<string>();
   held = new Map<string, ModelPool>();
   freedAt = new Map<string, number>();
   gone: { address: string; pool: ModelPool }[] = [];
 
   usable({ cidr, range, isFlat }: ModelPool): string[] {
-    const prefix = cidr.replace(/\d+\/29$/, '');
-    const all = Array.from({ length: 6 }, (_, n) => `${prefix}${n + 1}`);
-    return all.filter(
-      (address) => cidrContains(parseCidr(range), address) && !(isFlat && address === '10.210.0.1'),
-    );
+    if (isFlat) return this.prefixes.flatMap(usableOf);
+    return usableOf(cidr).filter((address) => cidrContains(parseCidr(range), address));
+  }
+
+  /** The slot after the one of the highest number, round and round, that is neither claimed nor routed. */
+  nextSlot(): string | undefined {
+    const highest = Math.max(...this.prefixes.map((slot) => SLOTS.indexOf(slot)));
+    const order = [...SLOTS.slice(highest + 1), ...SLOTS.slice(0, highest + 1)];
+    return order.find((slot) => !this.prefixes.includes(slot) && !this.routed.has(slot));
   }
 
   free(address: string, now: number): void {
@@ -92,8 +114,9 @@ class Scene {
     this.#ipam = await Ipam.open({
       store: this.#store,
       clock: this.clock,
-      clusterCidr: '10.210.0.0/16',
+      clusterCidr: CLUSTER,
       nodePrefix: NODE,
+      hostRoutes: () => [...this.model.routed].map((slot) => parseCidr(slot)),
     });
   }
 
@@ -107,6 +130,7 @@ class Scene {
     const { pools, held, gone } = this.model;
     if (at.act === 'restart') await this.restart();
     else if (at.act === 'wait') this.clock.time += at.seconds * 1000;
+    else if (at.act === 'route') this.toggleRoute(SLOTS[at.slot]!);
     else if (at.act === 'pool') await this.openPool(at.which);
     else if (at.act === 'free') await this.free([...held.keys()][at.held % held.size]);
     else if (at.act === 'freeAgain') await this.freeAgain(gone[at.held % gone.length]);
@@ -118,12 +142,13 @@ class Scene {
     if (at.act === 'closePool') await this.closePool(pool);
     if (at.act === 'any') await this.any(pool);
     if (at.act === 'gateway') await this.gateway(pool);
-    if (at.act === 'exact') await this.exact(pool, pool.cidr.replace(/\d+\/29$/, String(at.host)));
+    if (at.act === 'exact') await this.exact(pool, pool.cidr.replace(/\d+\/\d+$/, String(at.host)));
   }
 
   async openPool(which: number): Promise<void> {
     const { subnet, range } = SUBNETS[which]!;
-    const owner = this.model.pools.find((pool) => !pool.isFlat && pool.cidr === subnet);
+    const isOwn = subnet !== '' && subnet !== NODE;
+    const owner = this.model.pools.find((pool) => isOwn && pool.cidr === subnet);
     const isUsed = [...this.model.held.values()].includes(owner!);
     const asked = this.ipam.requestPool({ space: 'local', subnet, range, ipv6: false });
     if (isUsed) return assert.rejects(asked, { code: 'POOL_OVERLAP' });
@@ -132,19 +157,27 @@ class Scene {
     this.model.pools.push({ id, cidr, range: range === '' ? cidr : range, isFlat: subnet === '' });
   }
 
+  toggleRoute(slot: string): void {
+    const { routed } = this.model;
+    if (!routed.delete(slot)) routed.add(slot);
+  }
+
   async closePool(pool: ModelPool): Promise<void> {
     await this.ipam.releasePool(pool.id);
     for (const [address, holder] of this.model.held)
       if (holder === pool) this.model.free(address, this.clock.time);
     this.model.pools = this.model.pools.filter((other) => other !== pool);
-    if (pool.isFlat) return;
+    if (pool.cidr === NODE) return;
     for (const address of this.model.freedAt.keys())
       if (cidrContains(parseCidr(pool.cidr), address)) this.model.freedAt.delete(address);
   }
 
   async any(pool: ModelPool): Promise<void> {
     const { held, freedAt } = this.model;
-    const free = this.model.usable(pool).filter((address) => !held.has(address));
+    const freeNow = (): string[] => this.model.usable(pool).filter((address) => !held.has(address));
+    const slot = this.model.nextSlot();
+    if (pool.isFlat && freeNow().length === 0 && slot !== undefined) this.model.prefixes.push(slot);
+    const free = freeNow();
     const asked = this.ipam.requestAddress({ poolId: pool.id, address: '', isGateway: false });
     if (free.length === 0) return assert.rejects(asked, { code: 'POOL_EXHAUSTED' });
     const given = (await asked).replace('/32', '');
@@ -164,8 +197,8 @@ class Scene {
       assert.ok(error instanceof UserError && error.code === 'POOL_EXHAUSTED'),
     );
     if (given === undefined) return assert.ok(!hasFree || pool.range !== pool.cidr);
-    const address = given.replace('/29', '');
-    if (pool.isFlat) return assert.equal(address, '10.210.0.1');
+    const address = given.replace(/\/\d+$/, '');
+    if (pool.cidr === NODE) return assert.equal(address, '10.210.0.1');
     assert.ok(!held.has(address));
     held.set(address, pool);
   }
@@ -194,6 +227,9 @@ class Scene {
     const got = this.ipam.addresses().map(({ address, poolId }) => `${address} ${poolId}`);
     const want = [...this.model.held].map(([address, { id }]) => `${address} ${id}`);
     assert.deepEqual(got.toSorted(), want.toSorted());
+    const prefixes = this.ipam.list().map(({ cidr }) => cidr);
+    const claimed = prefixes.filter((cidr) => SLOTS.includes(cidr));
+    assert.deepEqual(claimed.toSorted(), this.model.prefixes.toSorted());
   }
 }
 
@@ -242,7 +278,7 @@ test('many at once never get the same address', async () => {
       await Promise.all([1, 2].map(() => ipam.releaseAddress(poolId, address.replace('/32', ''))));
     }
   };
-  await Promise.all(Array.from({ length: 30 }, (_, n) => container(pools[n % 3]!.id, 20)));
+  await Promise.all(Array.from({ length: 30 }, (_, n) => container(pools[n % 4]!.id, 20)));
   assert.deepEqual(ipam.addresses(), []);
   await scene.close();
 });

@@ -2,6 +2,7 @@
 import { UserError, cidrContains, parseAddress, systemClock } from '../base/index.ts';
 import type { Cidr, Clock } from '../base/index.ts';
 import type { Store } from '../kvstore/index.ts';
+import type { AddressBlock } from './address-block.ts';
 import { AddressBook, REST_MS } from './address-book.ts';
 import { addressOf, rangeOf } from './ipv4-number.ts';
 import { newPool, parsePoolId, parseSpace } from './pool-id.ts';
@@ -13,7 +14,7 @@ export interface IpamOptions {
   store: Store;
   /** All addresses of the cluster, "10.210.0.0/16". */
   clusterCidr: string;
-  /** This host's part of it, "10.210.0.0/24": the pool of networks without --subnet. */
+  /** This host's part of it, "10.210.0.0/24": the pool of networks without --subnet. When it is full, further ones of its size are claimed. */
   nodePrefix: string;
   /** Prefixes that the host routes already, weir's own left out. */
   hostRoutes?: () => Cidr[];
@@ -98,9 +99,9 @@ export class Ipam {
   }
 
   /**
-   * A pool under a new id. Without a subnet, or with the node prefix as subnet, it is the flat one, shared by all such
-   * networks. A subnet belongs to one network; one whose network never got an address (a creation that was cut short) is
-   * given again. Rejects with UserError and changes nothing.
+   * A pool under a new id. Without a subnet it is the flat one, shared by all such networks; with the node prefix as
+   * subnet it is that part of it. Any other subnet belongs to one network; one whose network never got an address (a
+   * creation that was cut short) is given again. Rejects with UserError and changes nothing.
    */
   async requestPool(request: PoolRequest): Promise<PoolGrant> {
     const pool = newPool(this.#parse(request));
@@ -143,25 +144,12 @@ export class Ipam {
     });
   }
 
-  /** The flat pool first, then the networks' own. */
+  /** The node prefix, the further prefixes of the flat pool, then the networks' own. */
   list(): PoolStatus[] {
     const flat: Pool = { id: this.nodePrefix.text, space: 'local', cidr: this.nodePrefix };
-    return [flat, ...this.#pools.all()].map((pool) => {
-      const part = pool.range ?? pool.cidr;
-      const { capacity, held, resting } = this.#pools
-        .blockOf(pool)
-        .count(rangeOf(part), this.#clock.now() - REST_MS);
-      const gateway = this.#pools.gatewayOf(pool) ?? '';
-      return {
-        id: pool.id,
-        cidr: pool.cidr.text,
-        range: part.text,
-        gateway,
-        capacity,
-        allocated: held,
-        resting,
-      };
-    });
+    const prefixes = this.#pools.nodePrefixes.map((cidr) => this.#status(flat, cidr.text, cidr));
+    const own = this.#pools.all().map((pool) => this.#status(pool, pool.id, pool.cidr));
+    return [...prefixes, ...own];
   }
 
   /** Addresses held. */
@@ -194,12 +182,22 @@ export class Ipam {
     return { addresses: stale.map(({ address }) => address), subnets: pools.map(({ cidr }) => cidr.text) };
   }
 
+  #status(pool: Pool, id: string, cidr: Cidr): PoolStatus {
+    const range = pool.range ?? cidr;
+    const since = this.#clock.now() - REST_MS;
+    const { capacity, held, resting } = this.#pools.blockOf(pool).count(rangeOf(range), since);
+    const gateway = this.#pools.gatewayOf(pool) ?? '';
+    return { id, cidr: cidr.text, range: range.text, gateway, capacity, allocated: held, resting };
+  }
+
   #parse({ space, subnet, range, ipv6 }: PoolRequest): Omit<Pool, 'id'> {
     if (ipv6) throw ipv6Unsupported();
     if (subnet === '' && range !== '')
       throw new UserError('RANGE_INVALID', `IP range ${range} has no subnet`, { hint: 'give --subnet too' });
     const cidr = subnet === '' ? this.nodePrefix : parseSubnet(subnet);
-    const part = parseRange(range, cidr);
+    // with the node prefix as subnet a network stays inside it; the flat pool does not
+    const isBound = subnet !== '' && range === '' && cidr.text === this.nodePrefix.text;
+    const part = isBound ? cidr : parseRange(range, cidr);
     return { space: parseSpace(space), cidr, ...(part !== undefined && { range: part }) };
   }
 
@@ -221,21 +219,46 @@ export class Ipam {
 
   async #allocate(pool: Pool, wanted: string): Promise<string> {
     const block = this.#pools.blockOf(pool);
-    if (wanted !== '') return this.#book.hold(block, addressInside(pool.cidr, wanted), pool);
-    const part = rangeOf(pool.range ?? pool.cidr);
-    const address = await this.#book.take(block, part, pool);
-    if (address === undefined) throw this.#exhausted(pool, block.count(part, 0).capacity);
+    if (wanted !== '') return this.#book.hold(block, this.#inside(pool, wanted), pool);
+    if (this.#pools.grows(pool)) return this.#allocateFlat(pool, block);
+    const range = rangeOf(pool.range ?? pool.cidr);
+    const address = await this.#book.take(block, range, pool);
+    if (address === undefined) throw this.#exhausted(pool, block.count(range, 0).capacity);
     return address;
+  }
+
+  /** Claims a further prefix whenever all that there are hold nothing free, not even an address that rests. */
+  async #allocateFlat(pool: Pool, block: AddressBlock): Promise<string> {
+    do {
+      const address = await this.#book.take(block, undefined, pool);
+      if (address !== undefined) return address;
+    } while (await this.#pools.grow());
+    const { cluster, node } = this.#pools;
+    const what = `all ${block.capacity} addresses of this host are in use, and cluster CIDR ${cluster.text} has no free /${node.length} for more`;
+    throw new UserError('POOL_EXHAUSTED', what, {
+      hint: 'remove containers, create a network with a --subnet of its own, or start the agent with a larger --cluster-cidr',
+      retryable: true,
+    });
+  }
+
+  #inside(pool: Pool, text: string): string {
+    const address = parseAddress(text);
+    const prefixes = this.#pools.grows(pool) ? this.#pools.nodePrefixes : [pool.cidr];
+    if (prefixes.some((cidr) => cidrContains(cidr, address))) return address;
+    throw new UserError('ADDRESS_OUTSIDE', `address ${address} is not inside the pool ${pool.cidr.text}`);
   }
 
   #exhausted(pool: Pool, capacity: number): UserError {
     const { cidr, range } = pool;
-    const name = range === undefined ? `pool ${cidr.text}` : `IP range ${range.text} of pool ${cidr.text}`;
-    const hint = this.#pools.isFlat(pool)
-      ? 'remove containers, create a network with a --subnet of its own, or give the host a larger prefix by --node-prefix-length'
-      : `remove containers, or create the network again with a larger ${range === undefined ? '--subnet' : '--ip-range'}`;
+    const isPart = range !== undefined && range.text !== cidr.text;
+    const name = isPart ? `IP range ${range.text} of pool ${cidr.text}` : `pool ${cidr.text}`;
+    const again = isPart
+      ? 'with a larger --ip-range'
+      : this.#pools.isFlat(pool)
+        ? 'without --subnet'
+        : 'with a larger --subnet';
     return new UserError('POOL_EXHAUSTED', `${name} is full: all of its ${capacity} addresses are in use`, {
-      hint,
+      hint: `remove containers, or create the network again ${again}`,
       retryable: true,
     });
   }
@@ -249,10 +272,4 @@ function unknownPool(poolId: string): UserError {
   return new UserError('POOL_UNKNOWN', `pool ${JSON.stringify(poolId.slice(0, 100))} is not known here`, {
     hint: 'remove the network and create it again',
   });
-}
-
-function addressInside(cidr: Cidr, text: string): string {
-  const address = parseAddress(text);
-  if (cidrContains(cidr, address)) return address;
-  throw new UserError('ADDRESS_OUTSIDE', `address ${address} is not inside the pool ${cidr.text}`);
 }

@@ -1,13 +1,15 @@
-/** The pools of a host: the flat one on the node prefix, and one for each --subnet (`ipam/pools/<id>` in the store). */
-import { BugError, UserError, cidrContains, parseCidr } from '../base/index.ts';
+/** The pools of a host: the flat one on the node's prefixes, and one for each --subnet (`ipam/pools/<id>` in the store). */
+import { BugError, parseCidr } from '../base/index.ts';
 import type { Cidr } from '../base/index.ts';
 import type { Operation, Store } from '../kvstore/index.ts';
 import type { AddressBlock } from './address-block.ts';
 import type { AddressBook } from './address-book.ts';
 import { addressOf, rangeOf } from './ipv4-number.ts';
+import type { NumberRange } from './ipv4-number.ts';
+import { NodePrefixes } from './node-prefixes.ts';
 import { parsePoolId } from './pool-id.ts';
 import type { Pool } from './pool-id.ts';
-import { parseSubnet, refuseOverlap } from './subnet.ts';
+import { refuseOverlap } from './subnet.ts';
 
 const POOLS = 'ipam/pools/';
 
@@ -20,27 +22,34 @@ export interface PoolRegistryOptions {
 }
 
 export class PoolRegistry {
-  /** What networks without --subnet draw from. */
-  readonly node: Cidr;
-  readonly #cluster: Cidr;
+  readonly #prefixes: NodePrefixes;
   readonly #store: Store;
   readonly #book: AddressBook;
   readonly #hostRoutes: () => Cidr[];
   /** Pools with a subnet of their own. Flat pools need no memory: their ids say everything. */
   readonly #pools = new Map<string, Pool>();
   readonly #gateways = new Map<string, string>();
+  #growing: Promise<boolean> | undefined;
 
   constructor({ store, book, clusterCidr, nodePrefix, hostRoutes }: PoolRegistryOptions) {
     this.#store = store;
     this.#book = book;
     this.#hostRoutes = hostRoutes;
-    this.#cluster = parseSubnet(clusterCidr);
-    this.node = parseSubnet(nodePrefix);
-    if (cidrContains(this.#cluster, this.node)) return;
-    throw new UserError(
-      'NODE_PREFIX_INVALID',
-      `node prefix ${this.node.text} is not inside the cluster CIDR ${this.#cluster.text}`,
-    );
+    this.#prefixes = new NodePrefixes({ store, clusterCidr, nodePrefix });
+  }
+
+  get cluster(): Cidr {
+    return this.#prefixes.cluster;
+  }
+
+  /** What networks without --subnet draw from, as Docker knows it. */
+  get node(): Cidr {
+    return this.#prefixes.first;
+  }
+
+  /** All that networks without --subnet draw from. */
+  get nodePrefixes(): Cidr[] {
+    return this.#prefixes.all();
   }
 
   get nodeAddress(): string {
@@ -48,16 +57,16 @@ export class PoolRegistry {
   }
 
   async load(): Promise<void> {
-    this.#book.addBlock(this.node, [this.nodeAddress]);
-    const apart = {
-      cidr: this.node,
-      what: 'the node prefix',
-      hint: 'start the agent with another --cluster-cidr, or as before and remove that network first',
-    };
+    await this.#prefixes.load();
+    const [node, ...further] = this.nodePrefixes;
+    const flat = this.#book.addBlock(node!, [this.nodeAddress]);
+    for (const prefix of further) this.#book.extendBlock(flat, prefix);
+    const hint = 'start the agent with another --cluster-cidr, or as before and remove that network first';
+    const apart = this.nodePrefixes.map((cidr) => ({ cidr, what: 'a prefix of this node', hint }));
     for (const { key, value } of await this.#store.list(POOLS)) {
       const pool = parsePoolId(key.slice(POOLS.length));
       if (pool === undefined) throw new BugError(`record ${key} of the store is not a pool`);
-      refuseOverlap(pool.cidr, [apart]);
+      refuseOverlap(pool.cidr, apart);
       this.#pools.set(pool.id, pool);
       this.#book.addBlock(pool.cidr);
       const { gateway } = value as { gateway?: string };
@@ -80,6 +89,17 @@ export class PoolRegistry {
     if (known !== undefined) return known;
     const pool = parsePoolId(poolId);
     return pool !== undefined && this.isFlat(pool) ? pool : undefined;
+  }
+
+  /** Whether the pool may have more than the prefix that Docker knows. What swarm's managers give must lie inside that. */
+  grows(pool: Pool): boolean {
+    return this.isFlat(pool) && pool.range === undefined && pool.space === 'local';
+  }
+
+  /** Claims a further prefix for the flat pool, persisted; false if the cluster CIDR has none that is free. */
+  grow(): Promise<boolean> {
+    this.#growing ??= this.#claim().finally(() => (this.#growing = undefined));
+    return this.#growing;
   }
 
   blockOf(pool: Pool): AddressBlock {
@@ -140,6 +160,17 @@ export class PoolRegistry {
     }
   }
 
+  async #claim(): Promise<boolean> {
+    const ofOthers = [...this.all().map(({ cidr }) => cidr), ...this.#hostRoutes()];
+    const obstacles: NumberRange[] = ofOthers
+      .filter(({ family, length }) => family === 4 && length > 0)
+      .map(rangeOf);
+    for (const number of this.#book.orphans()) obstacles.push({ first: number, last: number });
+    const prefix = await this.#prefixes.claim(obstacles);
+    if (prefix !== undefined) this.#book.extendBlock(this.#book.block(this.node)!, prefix);
+    return prefix !== undefined;
+  }
+
   async #remove({ id, cidr }: Pool): Promise<void> {
     const left: Operation[] = this.#isShared(cidr) ? [] : this.#book.restRecords(cidr);
     await this.#store.apply([{ delete: POOLS + id }, ...left]);
@@ -159,14 +190,16 @@ export class PoolRegistry {
   /** What a new subnet may not overlap. The same prefix in the other address space is the same pool. */
   *#neighbours(pool: Pool, except: Pool | undefined): Generator<{ cidr: Cidr; what: string; hint?: string }> {
     const hint = `choose a --subnet outside of it, or leave --subnet away to draw from ${this.node.text}`;
-    yield { cidr: this.#cluster, what: "the cluster's own addresses", hint };
+    yield { cidr: this.cluster, what: "the cluster's own addresses", hint };
     for (const other of this.all()) {
       const isTwin = other.space !== pool.space && other.cidr.text === pool.cidr.text;
       if (other !== except && !isTwin) yield { cidr: other.cidr, what: 'the pool of another weir network' };
     }
     for (const cidr of this.#hostRoutes()) yield { cidr, what: 'which this host routes already' };
-    const orphan = this.#book.orphanIn(pool.cidr);
-    if (orphan !== undefined)
-      yield { cidr: parseCidr(orphan), what: 'which a container of an earlier node prefix still has' };
+    for (const number of this.#book.orphans())
+      yield {
+        cidr: parseCidr(addressOf(number)),
+        what: 'which a container of an earlier node prefix still has',
+      };
   }
 }
