@@ -40,15 +40,16 @@ static __always_inline int source_check(struct context *context, const struct de
 
 static __always_inline int container_send(struct __sk_buff *skb, struct context *context, const struct device *device)
 {
+	const struct packet *packet = &context->packet;
 	struct side *destination = &context->destination;
 	const struct endpoint *endpoint;
 	int reason;
 
-	if (is_beyond_reach(&context->packet.destination))
+	if (is_beyond_reach(&packet->destination))
 		return DROP_UNKNOWN_L3_TARGET;
-	endpoint = side_resolve(&context->packet.destination, destination);
+	endpoint = side_resolve(&packet->destination, destination);
 	/* the gateway is nobody, unless the host really has its address */
-	if (context->packet.destination.word[3] == device->endpoint.gateway && !endpoint &&
+	if (packet->destination.word[3] == device->endpoint.gateway && !endpoint &&
 	    destination->identity != IDENTITY_HOST)
 		return DROP_UNKNOWN_L3_TARGET;
 	if (destination->reach & IPCACHE_UNROUTABLE)
@@ -56,6 +57,7 @@ static __always_inline int container_send(struct __sk_buff *skb, struct context 
 	reason = flow_verdict(skb, false);
 	if (reason)
 		return reason;
+	fragment_remember(packet, &packet->destination, packet->tuple.destination_port);
 	if (endpoint)
 		return deliver_local(skb, context, endpoint);
 	if (destination->identity == IDENTITY_HOST)
@@ -81,10 +83,7 @@ static __always_inline int container_frame(struct __sk_buff *skb, struct context
 		reason = frame_check(skb, &device->endpoint);
 	if (!reason)
 		reason = source_check(context, device);
-	if (reason)
-		return reason;
-	fragment_remember(&context->packet);
-	return container_send(skb, context, device);
+	return reason ? reason : container_send(skb, context, device);
 }
 
 /* Host side of a veth, ingress: what a container sends. */
@@ -113,6 +112,7 @@ static __always_inline int host_frame(struct __sk_buff *skb, struct context *con
 {
 	__u32 ifindex = skb->ifindex;
 	const struct device *device = bpf_map_lookup_elem(&weir_device, &ifindex);
+	const struct packet *packet = &context->packet;
 	const struct endpoint *owner;
 	int reason;
 
@@ -126,7 +126,7 @@ static __always_inline int host_frame(struct __sk_buff *skb, struct context *con
 	reason = parse4(skb);
 	if (reason)
 		return reason;
-	owner = device_owner(device, &context->packet.destination);
+	owner = device_owner(device, &packet->destination);
 	if (!owner)
 		return DROP_UNKNOWN_L3_TARGET;
 	if (owner != &device->endpoint)
@@ -134,11 +134,12 @@ static __always_inline int host_frame(struct __sk_buff *skb, struct context *con
 	reason = stranger_check(context);
 	if (reason)
 		return reason;
-	fragment_remember(&context->packet);
 	reason = flow_verdict(skb, false);
-	if (!reason)
-		trace_forward(skb, context, TRACE_TO_ENDPOINT);
-	return reason;
+	if (reason)
+		return reason;
+	fragment_remember(packet, &packet->destination, packet->tuple.destination_port);
+	trace_forward(skb, context, TRACE_TO_ENDPOINT);
+	return 0;
 }
 
 /* Host side of a veth, egress: what the host's stack sends to a container. */
@@ -155,6 +156,7 @@ int to_container(struct __sk_buff *skb)
 static __always_inline int world_answer(struct __sk_buff *skb, struct context *context, struct nat_entry *nat)
 {
 	struct packet *packet = &context->packet;
+	const struct addr outside = packet->destination;
 	const struct endpoint *endpoint;
 	int reason;
 
@@ -171,6 +173,7 @@ static __always_inline int world_answer(struct __sk_buff *skb, struct context *c
 	reason = flow_verdict(skb, true);
 	if (reason)
 		return reason;
+	fragment_remember(packet, &outside, context->rewrite.old_port);
 	if (nat->expires != context->expires)
 		nat->expires = context->expires;
 	reason = rewrite_apply(skb);
@@ -190,7 +193,6 @@ int from_uplink(struct __sk_buff *skb)
 	nat = nat_find(&context->packet.tuple);
 	if (!nat)
 		return TC_ACT_OK;
-	fragment_remember(&context->packet);
 	reason = world_answer(skb, context, nat);
 	return reason ? drop(skb, DIRECTION_INGRESS, reason) : context->action;
 }

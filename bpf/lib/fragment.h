@@ -36,17 +36,24 @@ static __always_inline struct fragment_key fragment_key_of(const struct packet *
 	return key;
 }
 
-/* To be called for an admitted sender only, else anyone could speak for its ports. */
-static __always_inline void fragment_remember(const struct packet *packet)
+/*
+ * To be called for an admitted packet only, else anyone could speak for its ports; with the destination as it was in the
+ * packet when it came.
+ */
+static __always_inline void fragment_remember(const struct packet *packet, const struct addr *destination,
+					      __be16 destination_port)
 {
+	struct fragment_entry entry = {
+		.source_port = packet->tuple.source_port,
+		.destination_port = destination_port,
+		.answers = packet->tuple.answers,
+	};
 	struct fragment_key key;
-	struct fragment_entry entry = { .source_port = packet->tuple.source_port,
-					.destination_port = packet->tuple.destination_port,
-					.answers = packet->tuple.answers };
 
 	if (packet->fragment != FRAGMENT_FIRST)
 		return;
 	key = fragment_key_of(packet);
+	key.destination = *destination;
 	bpf_map_update_elem(&weir_fragment, &key, &entry, BPF_ANY);
 }
 

@@ -48,6 +48,12 @@ __noinline int side_decide(struct __sk_buff *skb, __u32 direction)
 	return context->verdict.reason;
 }
 
+/* All networks of `side` are internal and `other` is outside. */
+static __always_inline bool is_internal(const struct side *side, const struct side *other)
+{
+	return (side->flags & ENDPOINT_NO_WORLD) && identity_is_world(other->identity);
+}
+
 /* Decides a flow by both sides' policies, whichever of them sent this packet. Returns 0 or a drop reason. */
 static __always_inline int flow_decide(struct __sk_buff *skb, struct context *context)
 {
@@ -56,8 +62,7 @@ static __always_inline int flow_decide(struct __sk_buff *skb, struct context *co
 
 	if (!asker->identity || !answerer->identity)
 		return DROP_INVALID_IDENTITY;
-	if (((asker->flags & ENDPOINT_NO_WORLD) && identity_is_world(answerer->identity)) ||
-	    ((answerer->flags & ENDPOINT_NO_WORLD) && identity_is_world(asker->identity)))
+	if (is_internal(asker, answerer) || is_internal(answerer, asker))
 		return DROP_INTERNAL_NETWORK;
 	if (asker->endpoint)
 		reason = side_decide(skb, DIRECTION_EGRESS);
@@ -106,7 +111,8 @@ static __always_inline bool ct_still_holds(const struct ct_entry *entry, struct 
 
 	return entry->generation == context->generation && entry->source_identity == asker->identity &&
 	       entry->destination_identity == answerer->identity && entry->source_endpoint == asker->endpoint &&
-	       entry->destination_endpoint == answerer->endpoint;
+	       entry->destination_endpoint == answerer->endpoint && !is_internal(asker, answerer) &&
+	       !is_internal(answerer, asker);
 }
 
 /* Notes what the packet does to its connection. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { EndpointFlag } from '../../bpf/index.ts';
 import { client, db, host, partner, stranger, web, world } from '../support/cast.ts';
-import { delivered, entering, leaving, packetFrom, packetTo, runCases } from './case.ts';
+import { delivered, entering, leaving, packetFrom, packetTo, pass, runCases } from './case.ts';
 import { isolation, PEER_ANY, PEER_NETWORK, PEER_WORLD, selecting } from './policy-entries.ts';
 import type { Rig } from './rig.ts';
 
@@ -259,6 +259,16 @@ runCases([
       rig.policy(selecting(web.identity, 'ingress', [{ peer: PEER_ANY }]));
     },
     packet: packetTo(web, world.ip).tcp(),
+    verdict: 'DROP_INTERNAL_NETWORK',
+  },
+  {
+    name: 'a connection to the world ends when it becomes internal',
+    where: leaving(web),
+    given: (rig) => {
+      pass(rig, leaving(web), packetFrom(web, world.ip).tcp());
+      rig.place(web, { flags: EndpointFlag.ENDPOINT_NO_WORLD });
+    },
+    packet: packetFrom(web, world.ip).tcp({ flags: 'A' }),
     verdict: 'DROP_INTERNAL_NETWORK',
   },
   {
