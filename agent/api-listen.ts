@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { HostError } from '../base/index.ts';
@@ -35,6 +36,14 @@ async function listen(server: Server, path: string): Promise<void> {
   await listening;
 }
 
+const NOT_HTTP = JSON.stringify({ code: 'REQUEST_INVALID', message: 'the request is not valid HTTP' });
+
+/** What never becomes a request still gets one line. */
+function refuse(_error: Error, socket: Duplex): void {
+  const head = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n`;
+  if (socket.writable) socket.end(`${head}Content-Length: ${NOT_HTTP.length}\r\n\r\n${NOT_HTTP}`);
+}
+
 /** Replaces a socket that a dead agent left behind; throws SOCKET_IN_USE where a live one answers. */
 export async function listenOnSocket(
   app: RequestListener,
@@ -47,6 +56,7 @@ export async function listenOnSocket(
     });
   }
   const server = createServer(app);
+  server.on('clientError', refuse);
   if (options.keepAliveMs !== undefined) server.keepAliveTimeout = options.keepAliveMs;
   try {
     await mkdir(dirname(path), { recursive: true });
