@@ -6,9 +6,8 @@
  * Trap: everything that passes is an entry, the default isolation included; a subject without entries is denied all.
  */
 export { type CompiledPolicy, compile } from './compile.ts';
-export { type Decision, type Query, decide } from './decide.ts';
 export type { Direction, Match, PolicyEntry } from './entry.ts';
-export { type Peer, type PolicyContext, type PolicyMode, sameNetwork } from './isolation.ts';
+export { type Peer, type PolicyContext, type PolicyMode } from './isolation.ts';
 export { deleteRules, mergeRules, selectRules } from './merge.ts';
 export { parsePolicy } from './parse.ts';
 export { type Resolution, resolve } from './resolve.ts';
