@@ -34,7 +34,7 @@ test('all prefixes are listed, with what each has to give', async () => {
   const { id } = await pool(at.ipam);
   await many(at.ipam, id, 6);
   await at.ipam.releaseAddress(id, '10.210.0.4');
-  const row = { gateway: '10.210.0.1' };
+  const row = { subnet: '10.210.0.0/29', gateway: '10.210.0.1', isFull: false };
   assert.deepEqual(at.ipam.list(), [
     {
       ...row,
@@ -150,7 +150,11 @@ test('further prefixes are there after a restart, and no network’s subnet can 
 test('the end of the cluster CIDR is one clear line', async () => {
   await using at = await bench(SMALL);
   const { id } = await pool(at.ipam);
-  await many(at.ipam, id, 5 + 3 * 6);
+  const isFull = (): boolean[] => at.ipam.list().map((row) => row.isFull);
+  await many(at.ipam, id, 5);
+  assert.deepEqual(isFull(), [false], 'there is more to claim');
+  await many(at.ipam, id, 3 * 6);
+  assert.deepEqual(isFull(), [true, true, true, true]);
   await assert.rejects(next(at.ipam, id), (error: unknown) => {
     refused(
       'POOL_EXHAUSTED',
@@ -160,6 +164,7 @@ test('the end of the cluster CIDR is one clear line', async () => {
     return true;
   });
   await at.ipam.releaseAddress(id, '10.210.0.20');
+  assert.deepEqual(isFull(), [false, false, false, false]);
   assert.equal(await next(at.ipam, id), '10.210.0.20/32');
 });
 

@@ -38,8 +38,10 @@ test('a subnet with gateway, range and auxiliary addresses is honoured', async (
   assert.deepEqual(status, {
     id,
     cidr: '10.77.0.0/16',
+    subnet: '10.77.0.0/16',
     range: '10.77.8.0/24',
     gateway: '10.77.0.9',
+    isFull: false,
     capacity: 256,
     allocated: 3,
     resting: 0,
@@ -166,7 +168,11 @@ test("the host's own address is given to nobody", async () => {
 test('a full pool says its name, its size and the way to more', async () => {
   await using at = await bench();
   const { id } = await pool(at.ipam, '10.77.0.0/29');
-  for (let n = 0; n < 6; n++) await next(at.ipam, id);
+  for (let n = 0; n < 6; n++) {
+    assert.equal(at.ipam.list().find((row) => row.id === id)?.isFull, false);
+    await next(at.ipam, id);
+  }
+  assert.equal(at.ipam.list().find((row) => row.id === id)?.isFull, true);
   await assert.rejects(next(at.ipam, id), (error: unknown) => {
     refused('POOL_EXHAUSTED', /^pool 10\.77\.0\.0\/29 is full: all of its 6 addresses are in use$/)(error);
     assert.match((error as UserError).hint!, /larger --subnet/);

@@ -47,8 +47,12 @@ export interface AddressRequest {
 export interface PoolStatus {
   id: string;
   cidr: string;
+  /** What Docker knows as the subnet: the node prefix also where `cidr` is a further one. */
+  subnet: string;
   range: string;
   gateway: string;
+  /** The next request for any address of it would be refused. */
+  isFull: boolean;
   capacity: number;
   allocated: number;
   resting: number;
@@ -147,9 +151,10 @@ export class Ipam {
   /** The node prefix, the further prefixes of the flat pool, then the networks' own. */
   list(): PoolStatus[] {
     const flat: Pool = { id: this.nodePrefix.text, space: 'local', cidr: this.nodePrefix };
-    const prefixes = this.#pools.nodePrefixes.map((cidr) => this.#status(flat, cidr.text, cidr));
-    const own = this.#pools.all().map((pool) => this.#status(pool, pool.id, pool.cidr));
-    return [...prefixes, ...own];
+    const prefixes = this.#pools.nodePrefixes.map((cidr) => this.#status(flat, cidr));
+    const hasRoom = prefixes.some(({ isFull }) => !isFull) || this.#pools.canGrow();
+    const own = this.#pools.all().map((pool) => ({ ...this.#status(pool, pool.cidr), id: pool.id }));
+    return [...prefixes.map((prefix) => ({ ...prefix, isFull: !hasRoom })), ...own];
   }
 
   /** Addresses held. */
@@ -182,12 +187,21 @@ export class Ipam {
     return { addresses: stale.map(({ address }) => address), subnets: pools.map(({ cidr }) => cidr.text) };
   }
 
-  #status(pool: Pool, id: string, cidr: Cidr): PoolStatus {
+  #status(pool: Pool, cidr: Cidr): PoolStatus {
     const range = pool.range ?? cidr;
     const since = this.#clock.now() - REST_MS;
     const { capacity, held, resting } = this.#pools.blockOf(pool).count(rangeOf(range), since);
-    const gateway = this.#pools.gatewayOf(pool) ?? '';
-    return { id, cidr: cidr.text, range: range.text, gateway, capacity, allocated: held, resting };
+    return {
+      id: cidr.text,
+      cidr: cidr.text,
+      subnet: pool.cidr.text,
+      range: range.text,
+      gateway: this.#pools.gatewayOf(pool) ?? '',
+      isFull: held >= capacity,
+      capacity,
+      allocated: held,
+      resting,
+    };
   }
 
   #parse({ space, subnet, range, ipv6 }: PoolRequest): Omit<Pool, 'id'> {

@@ -65,6 +65,11 @@ export class NodePrefixes {
     return undefined;
   }
 
+  /** Whether `claim` would find one. */
+  hasNext(obstacles: NumberRange[]): boolean {
+    return this.#candidates(obstacles).next().done !== true;
+  }
+
   #add(cidr: Cidr): void {
     const number = numberOf(cidr.address);
     this.#mine.set(number, cidr);

@@ -102,6 +102,11 @@ export class PoolRegistry {
     return this.#growing;
   }
 
+  /** Whether there is a prefix left to claim. */
+  canGrow(): boolean {
+    return this.#prefixes.hasNext(this.#obstacles());
+  }
+
   blockOf(pool: Pool): AddressBlock {
     const block = this.#book.block(pool.cidr);
     if (block === undefined) throw new BugError(`pool ${pool.id} has no addresses`);
@@ -161,14 +166,16 @@ export class PoolRegistry {
   }
 
   async #claim(): Promise<boolean> {
-    const ofOthers = [...this.all().map(({ cidr }) => cidr), ...this.#hostRoutes()];
-    const obstacles: NumberRange[] = ofOthers
-      .filter(({ family, length }) => family === 4 && length > 0)
-      .map(rangeOf);
-    for (const number of this.#book.orphans()) obstacles.push({ first: number, last: number });
-    const prefix = await this.#prefixes.claim(obstacles);
+    const prefix = await this.#prefixes.claim(this.#obstacles());
     if (prefix !== undefined) this.#book.extendBlock(this.#book.block(this.node)!, prefix);
     return prefix !== undefined;
+  }
+
+  /** Where no further prefix can be. */
+  #obstacles(): NumberRange[] {
+    const ofOthers = [...this.all().map(({ cidr }) => cidr), ...this.#hostRoutes()];
+    const ranges = ofOthers.filter(({ family, length }) => family === 4 && length > 0).map(rangeOf);
+    return [...ranges, ...this.#book.orphans().map((number) => ({ first: number, last: number }))];
   }
 
   async #remove({ id, cidr }: Pool): Promise<void> {
