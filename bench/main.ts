@@ -44,6 +44,8 @@ function readArguments(): { names: string[]; rounds: number | undefined } {
 async function runAll(names: string[], rounds: number | undefined): Promise<string[]> {
   const all: string[] = [];
   await using stage = await Stage.start();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stage[Symbol.asyncDispose]().then(() => process.exit(1)));
   for (const name of names) {
     const bench = BENCHES[name];
     if (bench === undefined) continue;

@@ -1,5 +1,6 @@
 /** Paired rounds: every contender once per round, in an order that turns, after one round that does not count. */
 import { median, ratios, spread } from './spread.ts';
+import { quiet } from './quiet.ts';
 import type { Bar, RatioRow } from './report.ts';
 
 /** Measures once; the result is positive. */
@@ -14,6 +15,7 @@ export async function paired<Name extends string>(
   for (let round = -1; round < rounds; round++) {
     for (let turn = 0; turn < names.length; turn++) {
       const name = names[(round + 1 + turn) % names.length] as Name;
+      await quiet();
       const value = await contenders[name]();
       if (round >= 0) results[name].push(value);
     }

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ask, setPolicy, sleep } from './lab.ts';
+import { quiet } from './quiet.ts';
 import type { Report } from './report.ts';
 import { spread } from './spread.ts';
 import { NETWORKS } from './stage.ts';
@@ -56,6 +57,7 @@ interface Import {
 }
 
 async function timed(run: () => Promise<unknown>): Promise<Import> {
+  await quiet();
   const start = Number(process.hrtime.bigint());
   await run();
   const end = Number(process.hrtime.bigint());
@@ -70,6 +72,8 @@ export async function policyImport(stage: Stage, rounds: number): Promise<Report
     const files = [{ name: 'bench.json', text: JSON.stringify(policy(friend)) }];
     return ask(host, '/v1/policy', { files, replaceAll: true }, 'PUT');
   };
+  await stage.restartAgent();
+  const first = await timed(put('sender'));
   const denials: Import[] = [];
   const permits: Import[] = [];
   for (let round = -1; round < rounds; round++) {
@@ -80,7 +84,10 @@ export async function policyImport(stage: Stage, rounds: number): Promise<Report
   const commands = await commandLine(stage, rounds);
   await stage.clear();
   await setPolicy(host, []);
-  return describe({ denials: denials.slice(1), permits: permits.slice(1), commands }, gaps.map(parseGap));
+  return describe(
+    { denials: denials.slice(1), permits: permits.slice(1), firsts: [first], commands },
+    gaps.map(parseGap),
+  );
 }
 
 function parseGap(line: string): Gap {
@@ -100,8 +107,11 @@ async function commandLine({ host }: Stage, rounds: number): Promise<Import[]> {
   return imports;
 }
 
-function describe(measured: Record<'denials' | 'permits' | 'commands', Import[]>, gaps: Gap[]): Report {
-  const { denials, permits, commands } = measured;
+function describe(
+  measured: Record<'denials' | 'permits' | 'firsts' | 'commands', Import[]>,
+  gaps: Gap[],
+): Report {
+  const { denials, permits, firsts, commands } = measured;
   const pairs = denials.map((denial, round) => {
     const permit = permits[round] ?? denial;
     const gap = gaps.find(({ first }) => first > permit.start && first < permit.end + SETTLE_MS * NS_PER_MS);
@@ -135,6 +145,7 @@ function describe(measured: Record<'denials' | 'permits' | 'commands', Import[]>
         bar: BAR,
       },
       { ...row('the call itself', took([...denials, ...permits])), bar: BAR },
+      row('the first call after a start of the agent', took(firsts)),
       row('weir policy import, as a command', took(commands)),
     ],
   };

@@ -1,12 +1,17 @@
-/** One TCP stream between two containers, sender and receiver on a CPU each, and what the bare kernel carries. */
+/** One TCP stream between two containers, and what the bare kernel carries. */
 import { Bare } from './bare.ts';
 import { compare, paired } from './paired.ts';
-import type { Report } from './report.ts';
+import type { Bar, RatioRow, Report } from './report.ts';
 import { onEachNetwork } from './stage.ts';
 import type { Stage } from './stage.ts';
 
 const SECONDS = '2';
 const BITS_PER_GBIT = 1e9;
+/** Where sender and receiver run. With a CPU each, waking the other one costs as much as the way between them. */
+const PLACES: { cpus: string; what: string; bar: Bar }[] = [
+  { cpus: '0,1', what: 'a CPU for each end', bar: { atLeast: 1.1 } },
+  { cpus: '1,1', what: 'one CPU for both ends', bar: { atLeast: 1.1 } },
+];
 const SERVER = ['iperf3', '-s'];
 
 export async function stream(stage: Stage, rounds: number): Promise<Report> {
@@ -16,25 +21,29 @@ export async function stream(stage: Stage, rounds: number): Promise<Report> {
   });
   const veth = await Bare.start(stage, 'veth', SERVER);
   const redirect = await Bare.start(stage, 'redirect', SERVER);
-  const received = async (client: string, address: string): Promise<number> => {
-    const said = await stage.exec(client, 'iperf3', '-c', address, '-t', SECONDS, '-A', '0,1', '-J');
+  const received = async (client: string, address: string, cpus: string): Promise<number> => {
+    const said = await stage.exec(client, 'iperf3', '-c', address, '-t', SECONDS, '-A', cpus, '-J');
     const { end } = JSON.parse(said) as { end: { sum_received: { bits_per_second: number } } };
     return end.sum_received.bits_per_second / BITS_PER_GBIT;
   };
-  const results = await paired(rounds, {
-    bridge: () => received('client-bridge', addresses.bridge),
-    weir: () => received('client-weir', addresses.weir),
-    again: () => received('client-again', addresses.again),
-    veth: () => received(veth.client, veth.address),
-    redirect: () => received(redirect.client, redirect.address),
-  });
-  const against = { base: results.bridge, again: results.again };
-  return {
-    title: 'TCP stream',
-    ratios: [
-      compare({ what: 'received', unit: 'Gbit/s', bar: { atLeast: 1.1 } }, results.weir, against),
-      compare({ what: 'for comparison: a bare veth pair', unit: 'Gbit/s' }, results.veth, against),
-      compare({ what: 'for comparison: a bare redirect_peer', unit: 'Gbit/s' }, results.redirect, against),
-    ],
-  };
+  const ratios: RatioRow[] = [];
+  for (const { cpus, what, bar } of PLACES) {
+    const results = await paired(rounds, {
+      bridge: () => received('client-bridge', addresses.bridge, cpus),
+      weir: () => received('client-weir', addresses.weir, cpus),
+      again: () => received('client-again', addresses.again, cpus),
+      veth: () => received(veth.client, veth.address, cpus),
+      redirect: () => received(redirect.client, redirect.address, cpus),
+    });
+    const against = { base: results.bridge, again: results.again };
+    const row = (what: string, bar?: Bar) => ({
+      what,
+      unit: 'Gbit/s',
+      ...(bar === undefined ? {} : { bar }),
+    });
+    ratios.push(compare(row(what, bar), results.weir, against));
+    ratios.push(compare(row(`${what}: a bare veth pair`), results.veth, against));
+    ratios.push(compare(row(`${what}: a bare redirect_peer`), results.redirect, against));
+  }
+  return { title: 'TCP stream', ratios };
 }
