@@ -1,5 +1,5 @@
 /** Takes every trace of weir off a host: devices, routes, rule, pins, sysctl, sockets, state. Idempotent. */
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { HostError } from '../base/index.ts';
 import { releasePorts, tearDownHost } from '../datapath/index.ts';
@@ -22,9 +22,19 @@ export async function cleanUp(config: AgentConfig): Promise<string[]> {
     await tearDownHost(netlink);
     releasePorts(config.masqueradePorts);
     const folders = [join(config.bpffs, 'weir'), config.pluginSocket, config.runDir, config.stateDir];
-    for (const path of folders) rmSync(path, { recursive: true, force: true });
+    for (const path of folders) removeTree(path);
     return [`${devices.length} devices removed`, ...folders.map((path) => `${path} removed`)];
   } finally {
     netlink.close();
+  }
+}
+
+/** Removes a file or folder. A folder that is a mount point cannot go: it is emptied. */
+function removeTree(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+    for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true, force: true });
   }
 }

@@ -202,6 +202,18 @@ test('numbers that rested are taken back when none is free; before that the requ
   assert.equal((await allocator.acquire(third, 'e3')).id, 256);
 });
 
+test("a number whose deletion failed halfway is nobody's, and stays taken", async () => {
+  const { allocator, store, clock } = await start();
+  const { id } = await allocator.acquire(WEB, 'e1');
+  await allocator.release('e1');
+  clock.ms += HOUR;
+  Object.assign(store, { failing: true, torn: true });
+  await assert.rejects(allocator.collect());
+  assert.equal(allocator.get(id), undefined);
+  Object.assign(store, { failing: false });
+  assert.notEqual((await allocator.acquire(WEB, 'e1')).id, id);
+});
+
 for (const [key, value] of [
   ['identities/12', { labels: [] }],
   ['identities/x', { labels: [] }],

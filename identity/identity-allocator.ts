@@ -128,6 +128,7 @@ export class IdentityAllocator {
     // From here on their label sets get new numbers; the old ones stay taken until their records are gone.
     for (const slot of rested) {
       if (this.#byLabels.get(keyOf(slot.labels)) === slot) this.#byLabels.delete(keyOf(slot.labels));
+      slot.durable = false; // a deletion that fails may have reached the disk all the same
     }
     for (const slot of rested) {
       await this.#store.delete(this.#prefix + String(slot.id));
