@@ -1,30 +1,11 @@
 import { parseCidr } from '../base/index.ts';
 import { RESERVED } from '../identity/index.ts';
-import {
-  type Direction,
-  PEER_ANY,
-  PEER_NETWORK,
-  PEER_WORLD,
-  type PortSet,
-  type Verdict,
-  portSet,
-} from './entry.ts';
+import { type Direction, PEER_ANY, PEER_NETWORK, PEER_WORLD, type PortSet, type Verdict } from './entry.ts';
+import { EVERY_PORT, portSetsOf } from './item-ports.ts';
 import { nestedRanges } from './nested-ranges.ts';
-import { portPrefixes } from './port-prefix.ts';
-import type {
-  CidrRange,
-  EgressItem,
-  Entity,
-  IngressItem,
-  LabelSelector,
-  PortSpec,
-  Protocol,
-  Rule,
-} from './rule.ts';
+import type { CidrRange, EgressItem, Entity, IngressItem, LabelSelector, Rule } from './rule.ts';
 import { Selector } from './selector.ts';
-import { servicePort } from './service-name.ts';
 
-const PROTOCOLS: Record<Exclude<Protocol, 'ANY'>, number> = { TCP: 6, UDP: 17, SCTP: 132 };
 /** Whom an item admits, before it is known who is there. */
 export interface PeerSpec {
   /** Identities and classes that are the same for every subject. */
@@ -105,13 +86,13 @@ function fromEgress(item: EgressItem): PeerMembers {
 }
 
 function compileItem(verdict: Verdict, members: PeerMembers, item: IngressItem | EgressItem): CompiledItem {
-  const specs = (item.toPorts ?? []).flatMap((rule) => rule.ports);
+  const ports = portSetsOf(item);
   // An item without any member admits nobody; the emptiness that means "every peer" needs a port beside it.
-  const isWildcard = !members.endpoints && !members.cidrs && !members.entities && specs.length > 0;
+  const isWildcard = !members.endpoints && !members.cidrs && !members.entities && ports.length > 0;
   return {
     verdict,
     peers: isWildcard ? { ...NOBODY, numbers: [PEER_ANY] } : compilePeers(members),
-    ports: specs.length === 0 ? [portSet(0, { port: 0, bits: 0 })] : specs.flatMap(portSets),
+    ports: ports.length === 0 ? [EVERY_PORT] : ports,
     text: JSON.stringify(item),
   };
 }
@@ -137,12 +118,22 @@ const ENTITY_NUMBERS: Record<Entity, number[]> = {
   world: [PEER_WORLD],
   'world-ipv4': [RESERVED['world-ipv4']],
   'world-ipv6': [RESERVED['world-ipv6']],
-  cluster: [RESERVED.host, RESERVED['remote-node'], RESERVED.init, RESERVED.health, RESERVED.unmanaged],
+  cluster: [
+    RESERVED.host,
+    RESERVED['remote-node'],
+    RESERVED.init,
+    RESERVED.health,
+    RESERVED.unmanaged,
+    RESERVED['kube-apiserver'],
+    RESERVED.ingress,
+  ],
   host: [RESERVED.host],
   'remote-node': [RESERVED['remote-node']],
   init: [RESERVED.init],
   health: [RESERVED.health],
   unmanaged: [RESERVED.unmanaged],
+  'kube-apiserver': [RESERVED['kube-apiserver']],
+  ingress: [RESERVED.ingress],
   none: [],
 };
 /** One family of the world is the range of all its addresses. */
@@ -150,15 +141,6 @@ const ENTITY_RANGES: Partial<Record<Entity, CidrRange[]>> = {
   'world-ipv4': [{ cidr: '0.0.0.0/0' }],
   'world-ipv6': [{ cidr: '::/0' }],
 };
-
-/** A port under ANY is that port under each protocol that has ports; without a port, ANY is every packet. */
-function portSets({ port, endPort, protocol }: PortSpec): PortSet[] {
-  const first = servicePort(port) ?? Number(port);
-  const prefixes = first === 0 ? [{ port: 0, bits: 0 }] : portPrefixes(first, endPort ?? first);
-  if (protocol !== 'ANY') return prefixes.map((prefix) => portSet(PROTOCOLS[protocol], prefix));
-  if (first === 0) return [portSet(0, { port: 0, bits: 0 })];
-  return Object.values(PROTOCOLS).flatMap((number) => prefixes.map((prefix) => portSet(number, prefix)));
-}
 
 function rangesOf(rules: CompiledRule[]): string[] {
   const ranges = new Set<string>();

@@ -3,13 +3,15 @@
  * no identities, and nothing imported from the code under test but types.
  */
 import { BlockList, isIPv6 } from 'node:net';
-import type { CidrRange, EgressItem, IngressItem, LabelSelector, PortRule, Rule } from './rule.ts';
+import type { CidrRange, EgressItem, IcmpRule, IngressItem, LabelSelector, PortRule, Rule } from './rule.ts';
+
+type ModelReserved = 'host' | 'world' | 'remote-node' | 'health' | 'unmanaged' | 'kube-apiserver' | 'ingress';
 
 export type ModelPeer =
   /** `labels`: [source, key, value]. */
   | { kind: 'endpoint'; labels: [string, string, string][]; networks: string[] }
   | { kind: 'init' }
-  | { kind: 'reserved'; name: 'host' | 'world' | 'remote-node' | 'health' | 'unmanaged' }
+  | { kind: 'reserved'; name: ModelReserved }
   | { kind: 'address'; address: string };
 
 export interface ModelPacket {
@@ -78,7 +80,7 @@ function isNear(a: ModelPeer, b: ModelPeer, { open }: ModelContext): boolean {
 }
 
 function fits(item: IngressItem & EgressItem, packet: ModelPacket, context: ModelContext): boolean {
-  return isPeerOf(item, packet, context) && isPortOf(item.toPorts ?? [], packet);
+  return isPeerOf(item, packet, context) && isPassing(item, packet);
 }
 
 function isPeerOf(item: IngressItem & EgressItem, packet: ModelPacket, context: ModelContext): boolean {
@@ -103,7 +105,11 @@ function isPeerOf(item: IngressItem & EgressItem, packet: ModelPacket, context: 
   }
   const entities = item.fromEntities ?? item.toEntities;
   if (entities !== undefined) return entities.some((entity) => isEntity(entity, peer));
-  return (item.toPorts ?? []).length > 0;
+  return namesTraffic(item);
+}
+
+function namesTraffic({ toPorts = [], icmps = [] }: IngressItem & EgressItem): boolean {
+  return toPorts.length + icmps.length > 0;
 }
 
 function isEntity(entity: string, peer: ModelPeer): boolean {
@@ -129,9 +135,19 @@ function contains(cidr: string, address: string): boolean {
 const NUMBERS: Record<string, number> = { TCP: 6, UDP: 17, SCTP: 132 };
 const NAMES: Record<string, number> = { http: 80, https: 443, domain: 53 };
 
+function isPassing(item: IngressItem & EgressItem, packet: ModelPacket): boolean {
+  if (!namesTraffic(item)) return true;
+  return isPortOf(item.toPorts ?? [], packet) || isMessageOf(item.icmps ?? [], packet);
+}
+
+/** Of a message, the port is its type. */
+function isMessageOf(rules: IcmpRule[], { protocol, port }: ModelPacket): boolean {
+  const family = { 1: 'IPv4', 58: 'IPv6' }[protocol];
+  return rules.some((rule) => rule.fields.some((each) => each.family === family && each.type === port));
+}
+
 function isPortOf(rules: PortRule[], { protocol, port }: ModelPacket): boolean {
   const specs = rules.flatMap((rule) => rule.ports);
-  if (specs.length === 0) return true;
   return specs.some((spec) => {
     const first = NAMES[spec.port] ?? Number(spec.port);
     if (spec.protocol !== 'ANY' && NUMBERS[spec.protocol] !== protocol) return false;

@@ -15,6 +15,8 @@ const ENTITIES: readonly Entity[] = [
   'init',
   'health',
   'unmanaged',
+  'kube-apiserver',
+  'ingress',
   'none',
 ];
 const MAPPED_IPV4 = /^::ffff:([\d.]+|[\da-f]+:[\da-f]+)$/;
@@ -24,9 +26,6 @@ export function parseEntity(field: Field): Entity {
   const text = field.text();
   const entity = ENTITIES.find((name) => name === text);
   if (entity !== undefined) return entity;
-  if (text === 'kube-apiserver' || text === 'ingress') {
-    return field.fail(`entity ${text} is not supported yet`, 'leave the rule out for now');
-  }
   return field.fail(`${quote(text)} is no entity`, suggest(text, ENTITIES));
 }
 

@@ -14,6 +14,10 @@ function ports(...specs: unknown[]): string {
   return rule({ toPorts: [{ ports: specs }] });
 }
 
+function icmp(...fields: unknown[]): string {
+  return rule({ icmps: [{ fields }] });
+}
+
 const SELECTOR = '$[0].ingress[0].fromEndpoints[0]';
 
 const REFUSED: { name: string; text: string; says: string }[] = [
@@ -102,11 +106,6 @@ const REFUSED: { name: string; text: string; says: string }[] = [
     text: rule({ fromEntities: ['wold'] }),
     says: '"wold" is no entity; did you mean "world"?',
   },
-  {
-    name: 'entity of Kubernetes',
-    text: rule({ fromEntities: ['kube-apiserver'] }),
-    says: 'is not supported yet',
-  },
   { name: 'ports without a port', text: ports(), says: '.toPorts[0].ports: names no port' },
   { name: 'no port', text: ports({ protocol: 'TCP' }), says: '.ports[0]: has no port' },
   {
@@ -135,6 +134,37 @@ const REFUSED: { name: string; text: string; says: string }[] = [
   },
   { name: 'unknown protocol', text: ports({ port: 1, protocol: 'TPC' }), says: 'did you mean "TCP"?' },
   { name: 'later protocol', text: ports({ port: 0, protocol: 'VRRP' }), says: 'not supported yet' },
+  { name: 'no type of message', text: rule({ icmps: [{ fields: [] }] }), says: '.fields: names no type' },
+  { name: 'messages without fields', text: rule({ icmps: [{}] }), says: '.icmps[0]: names no type' },
+  { name: 'message without a type', text: icmp({ family: 'IPv4' }), says: '.fields[0]: has no type' },
+  {
+    name: 'type beyond 255',
+    text: icmp({ type: 256 }),
+    says: '"256" is no ICMP type of IPv4; write a number',
+  },
+  { name: 'hexadecimal type', text: icmp({ type: '0x8' }), says: '"0x8" is no ICMP type' },
+  { name: 'negative type', text: icmp({ type: -1 }), says: '"-1" is no ICMP type' },
+  { name: 'type of an object', text: icmp({ type: 'constructor' }), says: 'is no ICMP type' },
+  {
+    name: 'type of the other family',
+    text: icmp({ type: 'PacketTooBig' }),
+    says: 'f:1:65: $[0].ingress[0].icmps[0].fields[0].type: "PacketTooBig" is no ICMP type of IPv4',
+  },
+  {
+    name: 'type misspelt',
+    text: icmp({ family: 'IPv6', type: 'EchoRequst' }),
+    says: 'is no ICMP type of IPv6; write "EchoRequest"',
+  },
+  {
+    name: 'family',
+    text: icmp({ family: 'IPv5', type: 8 }),
+    says: '"IPv5" is no family; did you mean "IPv4"?',
+  },
+  {
+    name: 'ports and messages in one item',
+    text: rule({ toPorts: [], icmps: [{ fields: [{ type: 8 }] }] }),
+    says: '$[0].ingress[0].icmps: cannot go with toPorts; write two items, which are ORed',
+  },
   { name: 'range backwards', text: ports({ port: 80, endPort: 79 }), says: '79 is below port 80' },
   { name: 'range of everything', text: ports({ port: 0, endPort: 79 }), says: 'cannot go with port 0' },
   { name: 'range from a name', text: ports({ port: 'http', endPort: 90 }), says: 'starts with a name' },
@@ -230,12 +260,11 @@ const NOT_YET: [name: string, text: string][] = [
   ['headers', L7({ http: [{ headers: ['X-Token: [0-9]+'] }] })],
   ['an empty L7 list', L7({})],
   ['L7 under deny', '[{endpointSelector: {}, ingressDeny: [{toPorts: [{ports: [{port: 80}], RULES: {}}]}]}]'],
-  ['icmps', rule({ icmps: [] })],
   ['fromRequires', rule({ fromRequires: [] })],
   ['authentication', rule({ authentication: {} })],
   ['fromGroups', rule({ fromGroups: [] })],
   ['fromNodes', rule({ fromNodes: [] })],
-  ...['toFQDNs', 'toServices', 'toGroups', 'toNodes', 'toRequires', 'icmps', 'authentication'].map(
+  ...['toFQDNs', 'toServices', 'toGroups', 'toNodes', 'toRequires', 'authentication'].map(
     (name): [string, string] => [name, `endpointSelector: {}\negress: [{${name}: []}]`],
   ),
   ['nodeSelector', '[{nodeSelector: {}, ingress: [{}]}]'],
@@ -279,6 +308,31 @@ test('keys match whatever their case; names, addresses and protocols come out ca
       ],
       egressDeny: [{ toEntities: ['world'] }],
       enableDefaultDeny: { egress: false },
+    },
+  ]);
+});
+
+test('messages are named by number or name in either family, and come out as numbers', () => {
+  const text = icmp(
+    { type: 8 },
+    { type: '3', family: 'ipv4' },
+    { TYPE: 'echorequest', Family: 'IPv6' },
+    { type: 'EchoReply' },
+    { type: 'ExtendedEchoReply', family: 'IPv6' },
+  );
+  assert.deepEqual(parsePolicy(text, 'f')[0]?.ingress, [
+    {
+      icmps: [
+        {
+          fields: [
+            { family: 'IPv4', type: 8 },
+            { family: 'IPv4', type: 3 },
+            { family: 'IPv6', type: 128 },
+            { family: 'IPv4', type: 0 },
+            { family: 'IPv6', type: 161 },
+          ],
+        },
+      ],
     },
   ]);
 });

@@ -2,6 +2,7 @@ import { UserError } from '../base/index.ts';
 import { canonicalLabels, formatLabel, isLabelSource } from '../identity/index.ts';
 import { readDocuments, readJson } from './document.ts';
 import { type Field, quote } from './field.ts';
+import { parseIcmpRule } from './parse-icmps.ts';
 import { parseCidrRange, parseCidrText, parseEntity } from './parse-peers.ts';
 import { parsePortRule } from './parse-ports.ts';
 import { parseSelector } from './parse-selector.ts';
@@ -31,24 +32,22 @@ const RULE = {
   },
 } as const;
 const INGRESS = {
-  known: ['fromEndpoints', 'fromCIDR', 'fromCIDRSet', 'fromEntities', 'toPorts'],
+  known: ['fromEndpoints', 'fromCIDR', 'fromCIDRSet', 'fromEntities', 'toPorts', 'icmps'],
   unsupported: {
     fromrequires: 'fromRequires is',
     fromgroups: 'groups are',
     fromnodes: 'node selectors are',
-    icmps: 'ICMP rules are',
     authentication: 'authentication is',
   },
 } as const;
 const EGRESS = {
-  known: ['toEndpoints', 'toCIDR', 'toCIDRSet', 'toEntities', 'toPorts'],
+  known: ['toEndpoints', 'toCIDR', 'toCIDRSet', 'toEntities', 'toPorts', 'icmps'],
   unsupported: {
     torequires: 'toRequires is',
     togroups: 'groups are',
     tonodes: 'node selectors are',
     toservices: 'services are',
     tofqdns: 'DNS names are',
-    icmps: 'ICMP rules are',
     authentication: 'authentication is',
   },
 } as const;
@@ -124,6 +123,7 @@ function parseIngress(field: Field): IngressItem {
     ...(parts.fromCIDRSet && { fromCIDRSet: parts.fromCIDRSet.list().map(parseCidrRange) }),
     ...(parts.fromEntities && { fromEntities: parts.fromEntities.list().map(parseEntity) }),
     ...(parts.toPorts && { toPorts: parts.toPorts.list().map(parsePortRule) }),
+    ...(parts.icmps && { icmps: parts.icmps.list().map(parseIcmpRule) }),
   };
 }
 
@@ -135,13 +135,20 @@ function parseEgress(field: Field): EgressItem {
     ...(parts.toCIDRSet && { toCIDRSet: parts.toCIDRSet.list().map(parseCidrRange) }),
     ...(parts.toEntities && { toEntities: parts.toEntities.list().map(parseEntity) }),
     ...(parts.toPorts && { toPorts: parts.toPorts.list().map(parsePortRule) }),
+    ...(parts.icmps && { icmps: parts.icmps.list().map(parseIcmpRule) }),
   };
 }
 
-/** The members of one item; at most one of them says who the peer is. */
-function itemMembers<Name extends string>(field: Field, shape: Shape<Name>): Partial<Record<Name, Field>> {
+/** The members of one item; at most one of them says who the peer is, and one what passes. */
+function itemMembers<Name extends string>(
+  field: Field,
+  shape: Shape<Name | 'toPorts' | 'icmps'>,
+): Partial<Record<Name | 'toPorts' | 'icmps', Field>> {
   const parts = members(field, shape);
-  const [first, second] = (Object.keys(parts) as Name[]).filter((name) => name !== 'toPorts');
+  if (parts.toPorts !== undefined) {
+    parts.icmps?.fail('cannot go with toPorts', 'write two items, which are ORed');
+  }
+  const [first, second] = (Object.keys(parts) as Name[]).filter((name) => !/^(toPorts|icmps)$/.test(name));
   if (first === undefined || second === undefined) return parts;
   return field.fail(`combining ${first} and ${second} is not supported`, 'write two items, which are ORed');
 }

@@ -66,6 +66,8 @@ const entity = fc.constantFrom(
   'init',
   'health',
   'unmanaged',
+  'kube-apiserver',
+  'ingress',
   'none',
 );
 const protocol = fc.constantFrom('TCP', 'UDP', 'SCTP', 'ANY');
@@ -81,6 +83,23 @@ const toPorts = fc.array(fc.record({ ports: fc.array(port, { minLength: 1, maxLe
   maxLength: 2,
 });
 
+const icmpType = fc.oneof(
+  fc.record({ type: fc.constantFrom(0, 8, 'EchoRequest', 'echo', '3', 80) }),
+  fc.record({
+    family: fc.constantFrom('IPv6', 'ipv6'),
+    type: fc.constantFrom(128, 'EchoReply', 'PacketTooBig', 8),
+  }),
+);
+const icmps = fc.array(fc.record({ fields: fc.array(icmpType, { minLength: 1, maxLength: 2 }) }), {
+  maxLength: 2,
+});
+/** What passes: ports, or messages, or whatever. */
+const passing: fc.Arbitrary<object> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ toPorts }) },
+  { weight: 1, arbitrary: fc.record({ icmps }) },
+  { weight: 3, arbitrary: fc.constant({}) },
+);
+
 function itemFor(direction: 'from' | 'to'): fc.Arbitrary<object> {
   const lists = (arbitrary: fc.Arbitrary<unknown>): fc.Arbitrary<unknown[]> =>
     fc.array(arbitrary, { maxLength: 2 });
@@ -91,9 +110,7 @@ function itemFor(direction: 'from' | 'to'): fc.Arbitrary<object> {
     { weight: 2, arbitrary: fc.record({ [`${direction}Entities`]: lists(entity) }) },
     { weight: 1, arbitrary: fc.constant({}) },
   );
-  return fc
-    .tuple(peers, fc.option(toPorts))
-    .map(([peer, ports]) => (ports ? { ...peer, toPorts: ports } : peer));
+  return fc.tuple(peers, passing).map(([peer, ports]) => ({ ...peer, ...ports }));
 }
 
 const items = (direction: 'from' | 'to'): fc.Arbitrary<object[]> =>
@@ -136,7 +153,15 @@ const init = fc.constant<ModelPeer>({ kind: 'init' });
 const outsider: fc.Arbitrary<ModelPeer> = fc.oneof(
   fc.record({
     kind: fc.constant('reserved' as const),
-    name: fc.constantFrom('host' as const, 'world', 'remote-node', 'health', 'unmanaged'),
+    name: fc.constantFrom(
+      'host' as const,
+      'world',
+      'remote-node',
+      'health',
+      'unmanaged',
+      'kube-apiserver',
+      'ingress',
+    ),
   }),
   fc.record({
     kind: fc.constant('address' as const),
@@ -164,8 +189,8 @@ export const peer = fc.oneof(
 );
 export const flow: fc.Arbitrary<Pick<ModelPacket, 'direction' | 'protocol' | 'port'>> = fc.record({
   direction: fc.constantFrom('ingress', 'egress'),
-  protocol: fc.constantFrom(6, 17, 132, 1),
-  port: fc.constantFrom(0, 1, 53, 79, 80, 81, 82, 443, 1023, 1024, 65535),
+  protocol: fc.constantFrom(6, 17, 132, 1, 58),
+  port: fc.constantFrom(0, 1, 3, 8, 53, 79, 80, 81, 82, 128, 129, 443, 1023, 1024, 65535),
 });
 export const context = fc.record({
   mode: fc.constantFrom('default' as const, 'default', 'always', 'never'),

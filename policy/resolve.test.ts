@@ -194,7 +194,7 @@ const ENTRIES: { name: string; rule: object; entries: string[] }[] = [
   {
     name: 'entity cluster is the host, its like, and every endpoint',
     rule: { ingress: [{ fromEntities: ['cluster'] }] },
-    entries: [1, 6, 5, 4, 3, 256, 257].map((id) => `allow ${id} 0/0/0`),
+    entries: [1, 6, 5, 4, 3, 7, 8, 256, 257].map((id) => `allow ${id} 0/0/0`),
   },
   {
     name: 'a port without a peer is anybody on that port, under each protocol',
@@ -210,6 +210,23 @@ const ENTRIES: { name: string; rule: object; entries: string[] }[] = [
     name: 'port 0 is every port of the protocol',
     rule: { ingress: [{ toPorts: [{ ports: [{ port: '0', protocol: 'UDP' }] }] }] },
     entries: ['allow 0 17/0/0'],
+  },
+  {
+    name: 'a message without a peer is anybody with that type, in its family only',
+    rule: { ingress: [{ icmps: [{ fields: [{ type: 'EchoRequest' }, { family: 'IPv6', type: 128 }] }] }] },
+    entries: ['allow 0 1/8/16', 'allow 0 58/128/16'],
+  },
+  {
+    name: 'a message with a peer is of that peer',
+    rule: {
+      ingress: [{ fromEndpoints: [{ matchLabels: { id: 'client' } }], icmps: [{ fields: [{ type: 0 }] }] }],
+    },
+    entries: ['allow 257 1/0/16'],
+  },
+  {
+    name: 'reserved entities of Kubernetes are their numbers',
+    rule: { ingress: [{ fromEntities: ['ingress', 'kube-apiserver'] }] },
+    entries: ['allow 8 0/0/0', 'allow 7 0/0/0'],
   },
   {
     name: 'within a deny no allow is left',

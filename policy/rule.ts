@@ -33,6 +33,8 @@ export type Entity =
   | 'init'
   | 'health'
   | 'unmanaged'
+  | 'kube-apiserver'
+  | 'ingress'
   | 'none';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP' | 'ANY';
@@ -49,13 +51,25 @@ export interface PortRule {
   ports: PortSpec[];
 }
 
-/** Peer AND port; at most one of the peer members. A member that is an empty list means nobody; none of them, anybody. */
+export type IcmpFamily = 'IPv4' | 'IPv6';
+
+export interface IcmpType {
+  family: IcmpFamily;
+  type: number;
+}
+
+export interface IcmpRule {
+  fields: IcmpType[];
+}
+
+/** Peer AND port (or ICMP type, never both); at most one of the peer members. A member that is an empty list means nobody; none of them, anybody. */
 export interface IngressItem {
   fromEndpoints?: LabelSelector[];
   fromCIDR?: string[];
   fromCIDRSet?: CidrRange[];
   fromEntities?: Entity[];
   toPorts?: PortRule[];
+  icmps?: IcmpRule[];
 }
 
 export interface EgressItem {
@@ -64,6 +78,7 @@ export interface EgressItem {
   toCIDRSet?: CidrRange[];
   toEntities?: Entity[];
   toPorts?: PortRule[];
+  icmps?: IcmpRule[];
 }
 
 export interface Rule {

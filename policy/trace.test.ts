@@ -99,6 +99,22 @@ test('ICMP has no port that a port rule could allow', () => {
   assert.equal(ask('id=app2', 'id=app4', { dports }).verdict, 'allowed');
 });
 
+test('a message is allowed by its type and family', () => {
+  const policy = compile(
+    parsePolicy(
+      '{endpointSelector: {}, ingress: [{icmps: [{fields: [{type: Echo}, {family: IPv6, type: 128}]}]}]}',
+      't',
+    ),
+  );
+  const verdict = (port: number, protocol: 'ICMP' | 'ICMPv6'): string =>
+    trace(policy, { source: ['id=a'], destination: ['id=b'], dports: [{ port, protocol }] }, CONTEXT).verdict;
+  assert.deepEqual([verdict(8, 'ICMP'), verdict(128, 'ICMPv6')], ['allowed', 'allowed']);
+  assert.deepEqual(
+    [verdict(128, 'ICMP'), verdict(8, 'ICMPv6'), verdict(0, 'ICMP')],
+    ['denied', 'denied', 'denied'],
+  );
+});
+
 const DNS: TraceQuery['dports'] = [{ port: 53, protocol: 'UDP' }];
 
 test('the world without an address is an address that no rule names closer', () => {

@@ -11,7 +11,7 @@ export interface TracePort {
   /** Destination port; the message type for ICMP. */
   port: number;
   /** ANY: allowed if it is under one of TCP, UDP and SCTP. */
-  protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ANY';
+  protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6' | 'ANY';
 }
 
 export interface TraceQuery {
@@ -69,7 +69,7 @@ export interface Probe {
   protocols: number[];
 }
 
-const PROTOCOLS = { TCP: [6], UDP: [17], SCTP: [132], ICMP: [1], ANY: [6, 17, 132] };
+const PROTOCOLS = { TCP: [6], UDP: [17], SCTP: [132], ICMP: [1], ICMPv6: [58], ANY: [6, 17, 132] };
 
 /**
  * Who may connect to whom, found by the entries that the datapath gets and the way it reads them. Throws UserError for
