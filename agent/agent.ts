@@ -23,8 +23,10 @@ import { openEmbeddedStore } from '../kvstore/index.ts';
 import type { Store } from '../kvstore/index.ts';
 import { Monitor } from '../observe/index.ts';
 import { createApi } from './api.ts';
+import { lostEvents } from './bpf-views.ts';
 import { listenOnSocket } from './api-listen.ts';
 import type { Listener } from './api-listen.ts';
+import { STORE_FILE } from './config.ts';
 import type { AgentConfig } from './config.ts';
 import { flowNames, Generations } from './flow-names.ts';
 import { LostAddresses } from './lost-addresses.ts';
@@ -33,6 +35,8 @@ import { PolicyRepository } from './policy-repository.ts';
 import { createState, labelsOfIdentity } from './state.ts';
 
 const COLLECT_MS = 60_000;
+/** How often listeners are told of events that the kernel's ring had no room for. */
+const LOST_MS = 1_000;
 /** dockerd keeps its connection; closing it while it sends makes it repeat the call without a body. */
 const KEEP_ALIVE_MS = 24 * 3_600_000;
 
@@ -94,7 +98,7 @@ export class Agent {
     mkdirSync(config.stateDir, { recursive: true });
     chmodSync(config.stateDir, 0o700);
     const store = await openEmbeddedStore({
-      file: join(config.stateDir, 'store.json'),
+      file: join(config.stateDir, STORE_FILE),
       log: log.child('kvstore'),
     });
     this.#ends.push(() => store.close());
@@ -197,6 +201,14 @@ export class Agent {
       if (monitor.subscribers === 0) return;
       monitor.publish({ ...event, generation: generations.revisionOf(event.generation) });
     });
+    let lost = lostEvents(datapath);
+    const timer = setInterval(() => {
+      const before = lost;
+      lost = lostEvents(datapath);
+      monitor.lost(lost - before);
+    }, LOST_MS);
+    timer.unref();
+    this.#ends.push(() => clearInterval(timer));
     this.#ends.push(() => stream.stop());
     return monitor;
   }

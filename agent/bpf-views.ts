@@ -76,7 +76,7 @@ export function bpfViews(datapath: Datapath, labelsOf: (id: number) => string[])
         .filter(([key]) => key.generation === datapath.policyMap.generation)
         .filter(([key]) => subject === undefined || key.subject === subject)
         .map(([key, entry]) => policyEntry(key, entry, labelsOf)),
-    ct: (): api.BpfConnection[] => datapath.conntrack.list().map(connection),
+    ct: async (): Promise<api.BpfConnection[]> => (await datapath.conntrack.list()).map(connection),
     ipcache: (): api.BpfIpcacheEntry[] =>
       [...maps.ipcache.entries()].map(([key, { identity }]) => ({
         cidr: prefixText(key),

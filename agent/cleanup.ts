@@ -1,12 +1,15 @@
 /** Takes every trace of weir off a host: devices, routes, rule, pins, sysctl, sockets, state. Idempotent. */
-import { readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { HostError } from '../base/index.ts';
 import { releasePorts, tearDownHost } from '../datapath/index.ts';
 import { Netlink } from '../kernel/index.ts';
 import { isAnswering } from './api-listen.ts';
+import { STORE_FILE } from './config.ts';
 import type { AgentConfig } from './config.ts';
 
+/** Not empty, or a mount point. */
+const KEPT = new Set(['ENOTEMPTY', 'EEXIST', 'EBUSY']);
 const DEVICE = /^weir\d+c?$/;
 
 /** Lines that say what was removed. Throws AGENT_RUNNING while an agent answers on its API socket. */
@@ -21,20 +24,25 @@ export async function cleanUp(config: AgentConfig): Promise<string[]> {
     for (const device of devices) await netlink.deleteLink(device.index);
     await tearDownHost(netlink);
     releasePorts(config.masqueradePorts);
-    const folders = [join(config.bpffs, 'weir'), config.pluginSocket, config.runDir, config.stateDir];
-    for (const path of folders) removeTree(path);
-    return [`${devices.length} devices removed`, ...folders.map((path) => `${path} removed`)];
+    const pins = join(config.bpffs, 'weir');
+    for (const path of [pins, config.pluginSocket]) rmSync(path, { recursive: true, force: true });
+    removeOwn(config.runDir, (name) => name === 'weir.sock');
+    removeOwn(config.stateDir, (name) => name.startsWith(STORE_FILE));
+    const places = [pins, config.pluginSocket, api, join(config.stateDir, STORE_FILE)];
+    return [`${devices.length} devices removed`, ...places.map((path) => `${path} removed`)];
   } finally {
     netlink.close();
   }
 }
 
-/** Removes a file or folder. A folder that is a mount point cannot go: it is emptied. */
-function removeTree(path: string): void {
+/** A folder is the user's: what weir put there goes, then the folder if nothing else is in it. */
+function removeOwn(folder: string, isOwn: (name: string) => boolean): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder).filter(isOwn))
+    rmSync(join(folder, name), { recursive: true, force: true });
   try {
-    rmSync(path, { recursive: true, force: true });
+    rmdirSync(folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
-    for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true, force: true });
+    if (!KEPT.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }

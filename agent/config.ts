@@ -10,6 +10,9 @@ import { parseLabelPrefixFile } from './label-prefix-file.ts';
 
 const CONFIG_FILE = '/etc/weir/weir.yaml';
 
+/** In the state folder; its journal and lock lie beside it. */
+export const STORE_FILE = 'store.json';
+
 /** Every setting, read. `labels` holds the items of the label prefix file too. */
 export type AgentConfig = { -readonly [K in SettingName]: ReturnType<(typeof SETTINGS)[K]['read']> };
 

@@ -79,7 +79,7 @@ function poolViews({ ipam, networks }: Parts): api.Pool[] {
     gateway: pool.gateway,
     networks: networks
       .list()
-      .filter((network) => network.pools.includes(pool.cidr))
+      .filter((network) => network.pools.includes(pool.subnet))
       .map((network) => network.name ?? network.id),
     capacity: pool.capacity,
     allocated: pool.allocated,

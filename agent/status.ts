@@ -9,6 +9,7 @@ const PING_MS = 1_000;
 
 export async function statusOf(parts: Parts): Promise<api.Status> {
   const components: Record<string, api.Component> = {
+    node: node(parts),
     kvstore: { state: 'ok', message: 'embedded, this host only' },
     docker: await docker(parts),
     datapath: datapath(parts),
@@ -23,6 +24,11 @@ export async function statusOf(parts: Parts): Promise<api.Status> {
     'ok',
   );
   return { state: worst, components };
+}
+
+function node({ config, datapath }: Parts): api.Component {
+  const address = config.nodeAddress ?? datapath.uplinks.current[0]?.address ?? 'no address';
+  return { state: 'ok', message: `${config.nodeName}, ${address}` };
 }
 
 async function docker({ docker, config }: Parts): Promise<api.Component> {
@@ -59,7 +65,7 @@ function uplink({ datapath }: Parts): api.Component {
 
 function ipam({ ipam }: Parts): api.Component {
   const pools = ipam.list();
-  const full = pools.filter((pool) => pool.allocated >= pool.capacity);
+  const full = pools.filter((pool) => pool.isFull);
   const message =
     pools.map((pool) => `${pool.cidr} ${pool.allocated}/${pool.capacity}`).join(', ') || 'no pool in use';
   return { state: full.length > 0 ? 'warning' : 'ok', message: `${message} allocated` };
