@@ -7,6 +7,6 @@
 export * from './drop-reason.ts';
 export { EventStream } from './event-stream.ts';
 export * from './layout.gen.ts';
-export type { Maps } from './maps.ts';
+export { type Maps, openMaps } from './maps.ts';
 export { DatapathObject } from './object.ts';
 export type { DatapathOptions, ProgramName } from './object.ts';

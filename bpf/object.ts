@@ -7,7 +7,7 @@ import {
   BpfObject,
   closeFd,
   detachLink,
-  KernelError,
+  linkTarget,
   openPinnedLink,
   pinObject,
   unpin,
@@ -68,7 +68,7 @@ export class DatapathObject {
       return;
     }
     const pin = this.#pin(device.name, direction);
-    if (this.#replace(pin, program)) return;
+    if (this.#replace(pin, program, device.ifindex)) return;
     const link = await attachTcxAsync(this.program(program), device.ifindex, direction);
     try {
       pinObject(link, pin);
@@ -105,17 +105,15 @@ export class DatapathObject {
     return join(this.#links, `${device}-${direction}`);
   }
 
-  /** True if a link was there and its device too. */
-  #replace(pin: string, program: ProgramName): boolean {
+  /** True if a link to this very device was there; its name may have been another's before. */
+  #replace(pin: string, program: ProgramName, ifindex: number): boolean {
     const link = openPinnedLink(pin);
     if (link === undefined) return false;
     try {
-      updateLink(link, this.program(program));
-      return true;
-    } catch (error) {
-      if (!(error instanceof KernelError) || error.errno !== 'ENOLINK') throw error;
-      unpin(pin);
-      return false;
+      const isOurs = linkTarget(link).ifindex === ifindex;
+      if (isOurs) updateLink(link, this.program(program));
+      else unpin(pin);
+      return isOurs;
     } finally {
       closeFd(link);
     }

@@ -1,12 +1,18 @@
-/** Conntrack from user space: listing, and taking out what has ended. */
-import { addressBytes } from '../base/index.ts';
-import { CtFlag } from '../bpf/index.ts';
+/** Conntrack from user space: listing, and taking out what has ended, in slices that hold nothing else up. */
+import { setImmediate } from 'node:timers/promises';
+import { addressFromBytes } from '../base/index.ts';
+import { CtFlag, ctEntrySize, decodeCtEntry, encodeCtEntry, encodeNatEntry } from '../bpf/index.ts';
 import type { CtEntry, CtKey, Maps } from '../bpf/index.ts';
+import type { BpfMap } from '../kernel/index.ts';
 
 /** Time in the maps is counted in ticks of 2^30 ns since boot. */
 const TICK_SHIFT = 30n;
-const KEY_HIGH = 16;
-const EXPIRES = 0;
+/** Entries looked at before others get their turn. */
+const SLICE = 1024;
+const ADDRESS_BYTES = 16;
+/** Where in the bytes of an entry its expiry is, as the codecs have it: a walk decodes nothing else. */
+const CT_EXPIRES = encodeCtEntry({ ...decodeCtEntry(Buffer.alloc(ctEntrySize)), expires: 1 }).indexOf(1);
+const NAT_EXPIRES = encodeNatEntry({ address: '::', port: 0, expires: 1 }).indexOf(1);
 
 export interface Connection {
   source: string;
@@ -21,6 +27,9 @@ export interface Connection {
   closing: boolean;
   generation: number;
 }
+
+/** Whether the connections of an address have ended. */
+export type IsGone = (address: string) => boolean;
 
 export function tickNow(): number {
   return Number(process.hrtime.bigint() >> TICK_SHIFT);
@@ -47,9 +56,21 @@ function connectionOf(key: CtKey, entry: CtEntry, now: number): Connection {
   };
 }
 
+/** Answers once per address, from its bytes. */
+function byBytes(isGone: IsGone): (bytes: Buffer, at: number) => boolean {
+  const known = new Map<string, boolean>();
+  return (bytes, at) => {
+    const name = bytes.toString('latin1', at, at + ADDRESS_BYTES);
+    let gone = known.get(name);
+    if (gone === undefined) known.set(name, (gone = isGone(addressFromBytes(bytes, at))));
+    return gone;
+  };
+}
+
 export class Conntrack {
   readonly #ct: Maps['ct'];
   readonly #nat: Maps['nat'];
+  #isClosed = false;
 
   constructor(maps: Pick<Maps, 'ct' | 'nat'>) {
     this.#ct = maps.ct;
@@ -57,34 +78,48 @@ export class Conntrack {
   }
 
   /** Live connections. */
-  list(): Connection[] {
+  async list(): Promise<Connection[]> {
     const now = tickNow();
-    return [...this.#ct.entries()]
-      .filter(([, entry]) => entry.expires >= now)
-      .map(([key, entry]) => connectionOf(key, entry, now));
+    const live: Connection[] = [];
+    for await (const slice of this.#slices(this.#ct.entries()))
+      for (const [key, entry] of slice) if (entry.expires >= now) live.push(connectionOf(key, entry, now));
+    return live;
   }
 
-  /** Takes out what has expired and everything of `addresses`. */
-  sweep(addresses: readonly string[] = []): void {
-    const gone = addresses.map(addressBytes);
+  /** Takes out what has expired and everything of addresses that have gone. */
+  async sweep(isGone: IsGone = () => false): Promise<void> {
     const now = tickNow();
-    const keys: Buffer[] = [];
-    for (const { key, value } of this.#ct.map.entries()) {
-      if (value.readUInt32LE(EXPIRES) < now || gone.some((bytes) => isEnd(key, bytes)))
-        keys.push(Buffer.from(key));
-    }
-    if (keys.length > 0) this.#ct.map.deleteBatch(Buffer.concat(keys), keys.length);
-    this.#sweepNat(new Set(addresses), now);
-  }
-
-  #sweepNat(addresses: ReadonlySet<string>, now: number): void {
-    const stale = [...this.#nat.entries()].filter(
-      ([, entry]) => entry.expires < now || addresses.has(entry.address),
+    const gone = byBytes(isGone);
+    await this.#sweep(this.#nat.map, (_key, value) => value.readUInt32LE(NAT_EXPIRES) < now || gone(value, 0));
+    await this.#sweep(
+      this.#ct.map,
+      (key, value) => value.readUInt32LE(CT_EXPIRES) < now || gone(key, 0) || gone(key, ADDRESS_BYTES),
     );
-    this.#nat.deleteAll(stale.map(([key]) => key));
   }
-}
 
-function isEnd(key: Buffer, address: Buffer): boolean {
-  return address.compare(key, 0, KEY_HIGH) === 0 || address.compare(key, KEY_HIGH, 2 * KEY_HIGH) === 0;
+  /** Touches the maps no more: what goes on ends early. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  async #sweep(map: BpfMap, isOver: (key: Buffer, value: Buffer) => boolean): Promise<void> {
+    for await (const slice of this.#slices(map.entries())) {
+      const keys = slice.filter(({ key, value }) => isOver(key, value)).map(({ key }) => key);
+      map.deleteBatch(Buffer.concat(keys), keys.length);
+    }
+  }
+
+  /** Slices of a walk; between them whatever waits gets its turn. */
+  async *#slices<T>(items: Iterable<T>): AsyncGenerator<T[]> {
+    let slice: T[] = [];
+    for (const item of items) {
+      slice.push(item);
+      if (slice.length < SLICE) continue;
+      yield slice;
+      slice = [];
+      await setImmediate();
+      if (this.#isClosed) return;
+    }
+    yield slice;
+  }
 }

@@ -1,18 +1,21 @@
 /** The datapath of this host, whole: device, uplinks, endpoints, policy, conntrack, from one set of options. */
-import { cidrContains, parseCidr } from '../base/index.ts';
+import { cidrContains, describeError, parseCidr } from '../base/index.ts';
 import type { Log } from '../base/index.ts';
 import { DatapathObject, TraceLevel } from '../bpf/index.ts';
 import { CidrIdentities, RESERVED } from '../identity/index.ts';
 import { hasFeature, Netlink } from '../kernel/index.ts';
 import type { PolicyContext } from '../policy/index.ts';
 import { Conntrack } from './conntrack.ts';
+import type { IsGone } from './conntrack.ts';
+import { EndpointDevices } from './endpoint-device.ts';
 import { EndpointTable } from './endpoint-table.ts';
 import type { Attachment, EndpointSpec, Owner } from './endpoint-table.ts';
 import { Enforcement } from './enforcement.ts';
-import { HOST_DEVICE, reservePorts, setUpHost } from './host-device.ts';
-import type { PortRange } from './host-device.ts';
+import { setUpHost } from './host-device.ts';
 import { Ipcache } from './ipcache.ts';
 import { PolicyMap } from './policy-map.ts';
+import { reservePorts } from './reserved-ports.ts';
+import type { PortRange } from './reserved-ports.ts';
 import { Uplinks } from './uplinks.ts';
 
 export interface DatapathOptions {
@@ -46,49 +49,50 @@ export class Datapath {
   readonly uplinks: Uplinks;
   readonly #options: DatapathOptions;
   readonly #netlink: Netlink;
+  readonly #devices: EndpointDevices;
   readonly #gone = new Set<string>();
+  /** Masquerade ports of the process before. */
+  readonly #formerPorts: PortRange | undefined;
   #watch: Disposable | undefined;
   #settling: NodeJS.Timeout | undefined;
   #sweeping: NodeJS.Timeout | undefined;
-  #lastSweep = Date.now();
+  #collecting: NodeJS.Timeout | undefined;
+  /** One walk at a time, and one look at the host at a time. */
+  #walk: Promise<void> = Promise.resolve();
+  #look: Promise<void> = Promise.resolve();
+  #isClosed = false;
 
   constructor(options: DatapathOptions) {
     this.#options = options;
-    this.#netlink = Netlink.open();
-    this.object = new DatapathObject({ bpffs: options.bpffs, tcx: hasFeature('tcx') });
-    const { maps } = this.object;
-    const netlink = this.#netlink;
-    this.#configure();
+    const { bpffs, log, nodeAddress, context } = options;
+    const tcx = hasFeature('tcx');
+    this.object = new DatapathObject({ bpffs, tcx });
+    const { object } = this;
+    const { maps } = object;
+    const netlink = Netlink.open();
+    this.#netlink = netlink;
+    this.#formerPorts = this.#configure();
     this.policyMap = new PolicyMap(maps);
     this.ipcache = new Ipcache(maps.ipcache);
-    const cidrs = new CidrIdentities(this.ipcache.policyRanges());
-    this.enforcement = new Enforcement({
-      policyMap: this.policyMap,
-      ipcache: this.ipcache,
-      cidrs,
-      context: options.context,
-    });
+    const { policyMap, ipcache } = this;
+    const cidrs = new CidrIdentities(ipcache.sources.policy);
+    this.enforcement = new Enforcement({ policyMap, ipcache, cidrs, context });
     this.conntrack = new Conntrack(maps);
-    this.uplinks = new Uplinks({ netlink, object: this.object, log: options.log, names: options.uplinks });
-    this.endpoints = new EndpointTable({
-      netlink,
-      object: this.object,
-      nodeAddress: options.nodeAddress,
-      mtu: () => this.uplinks.current[0]?.mtu ?? DEFAULT_MTU,
-    });
+    this.uplinks = new Uplinks({ netlink, object, log, names: options.uplinks });
+    const mtu = (): number => this.uplinks.current[0]?.mtu ?? DEFAULT_MTU;
+    this.#devices = new EndpointDevices({ netlink, object, tcx, nodeAddress, log });
+    this.endpoints = new EndpointTable({ devices: this.#devices, maps, mtu, log });
   }
 
   /** Host device, uplinks and addresses; from here on they are followed. */
   async start(): Promise<void> {
     setUpHost(this.#netlink, this.#options.nodeAddress);
-    reservePorts(this.#options.masqueradePorts);
+    reservePorts(this.#options.masqueradePorts, this.#formerPorts);
     this.enforcement.admit(RESERVED.init, ['reserved:init']);
-    await this.#followHost();
-    this.#watch = this.#netlink.watch(() => {
-      clearTimeout(this.#settling);
-      this.#settling = setTimeout(() => void this.#followHost(), SETTLE_MS);
-    });
-    this.#sweeping = setInterval(() => this.#sweepExpired(), SWEEP_MS);
+    this.#followAddresses();
+    await this.#followUplinks();
+    this.#watch = this.#netlink.watch(() => this.#followSoon());
+    this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS);
     this.#sweeping.unref();
   }
 
@@ -100,42 +104,54 @@ export class Datapath {
     this.enforcement.commit();
     await this.endpoints.sweep();
     const live = new Set(this.endpoints.list().map((endpoint) => endpoint.ipv4));
-    const ends = this.conntrack.list().flatMap((connection) => [connection.source, connection.destination]);
-    const { cluster } = this.ipcache.sources;
-    this.policyMap.sweep();
-    this.conntrack.sweep(
-      [...new Set(ends)].filter((address) => !live.has(address) && isInside(address, cluster)),
-    );
+    const cluster = this.ipcache.sources.cluster.map(parseCidr);
+    const isOurs = (address: string): boolean => cluster.some((range) => cidrContains(range, address));
+    this.#sweep((address) => !live.has(address) && isOurs(address));
   }
 
   createEndpoint(spec: EndpointSpec): Promise<Attachment> {
     return this.endpoints.create(spec);
   }
 
+  /** Throws UserError POLICY_TOO_LARGE where the kernel has no room for the identity's policy. */
   async activateEndpoint(key: string, owner: Owner): Promise<void> {
-    const before = this.endpoints.get(key)?.owner?.identity;
-    this.enforcement.admit(owner.identity, this.#options.labelsOf(owner.identity));
-    this.#followCluster();
-    this.endpoints.activate(key, owner);
-    if (before !== undefined && before !== owner.identity) this.#release(before);
+    const before = this.endpoints.get(key)?.owner;
+    try {
+      this.enforcement.admit(owner.identity, this.#options.labelsOf(owner.identity));
+      this.#followCluster();
+      this.endpoints.activate(key, owner);
+      if (before?.identity === owner.identity && before.spaces.join() !== owner.spaces.join())
+        this.enforcement.refresh();
+    } finally {
+      for (const identity of new Set([before?.identity, owner.identity])) this.#release(identity);
+    }
   }
 
+  /** From its return on nothing of the endpoint passes; `close` waits until its device has gone. */
   async removeEndpoint(key: string): Promise<void> {
-    const endpoint = await this.endpoints.remove(key);
+    const endpoint = this.endpoints.remove(key);
     if (endpoint === undefined) return;
-    if (endpoint.owner !== undefined) this.#release(endpoint.owner.identity);
+    this.#release(endpoint.owner?.identity);
     this.#sweepSoon(endpoint.ipv4);
   }
 
-  close(): void {
+  /** Idempotent. Ends what is under way first: devices that go, filters that become links. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#watch?.[Symbol.dispose]();
     clearTimeout(this.#settling);
+    clearTimeout(this.#collecting);
     clearInterval(this.#sweeping);
+    this.conntrack.close();
+    this.policyMap.close();
+    await Promise.allSettled([this.#walk, this.#look, this.endpoints.settled(), this.#devices.close()]);
     this.#netlink.close();
     this.object.close();
   }
 
-  #configure(): void {
+  /** Answers the masquerade ports that were configured before. */
+  #configure(): PortRange | undefined {
     const { first, last } = this.#options.masqueradePorts;
     const { config } = this.object.maps;
     const before = config.get(0);
@@ -146,29 +162,32 @@ export class Datapath {
       natLow: first,
       natHigh: last,
     });
+    if (before === undefined || before.natHigh === 0) return undefined;
+    return { first: before.natLow, last: before.natHigh };
   }
 
-  #release(identity: number): void {
-    if (identity !== RESERVED.init && this.endpoints.countOf(identity) === 0)
-      this.enforcement.forget(identity);
+  #release(identity: number | undefined): void {
+    if (identity === undefined || identity === RESERVED.init) return;
+    if (this.endpoints.countOf(identity) === 0) this.enforcement.forget(identity);
   }
 
   /** One walk through the connections serves all endpoints that went within a moment. */
   #sweepSoon(address: string): void {
-    if (this.#gone.size === 0) {
-      setTimeout(() => {
-        const addresses = [...this.#gone];
-        this.#gone.clear();
-        this.conntrack.sweep(addresses);
-      }, SETTLE_MS).unref();
-    }
     this.#gone.add(address);
+    if (this.#collecting !== undefined) return;
+    this.#collecting = setTimeout(() => {
+      this.#collecting = undefined;
+      const addresses = new Set(this.#gone);
+      this.#gone.clear();
+      this.#sweep((address) => addresses.has(address));
+    }, SETTLE_MS);
+    this.#collecting.unref();
   }
 
-  #sweepExpired(): void {
-    if (Date.now() - this.#lastSweep < SWEEP_MS) return;
-    this.#lastSweep = Date.now();
-    this.conntrack.sweep();
+  #sweep(isGone?: IsGone): void {
+    this.#walk = this.#walk.then(() =>
+      this.#attempt('sweep connections', () => this.conntrack.sweep(isGone)),
+    );
   }
 
   #followCluster(): void {
@@ -177,26 +196,44 @@ export class Datapath {
     if (wanted.join() !== present.join()) this.ipcache.update({ cluster: wanted });
   }
 
+  #followSoon(): void {
+    this.#settling ??= setTimeout(() => {
+      this.#settling = undefined;
+      this.#look = this.#look.then(() => this.#followHost());
+    }, SETTLE_MS).unref();
+  }
+
   async #followHost(): Promise<void> {
+    await this.#attempt('mend what weir has on this host', () => {
+      setUpHost(this.#netlink, this.#options.nodeAddress);
+      this.endpoints.mend();
+      this.#followAddresses();
+    });
+    await this.#followUplinks();
+  }
+
+  /** Containers do without the world where there is no way to it. */
+  #followUplinks(): Promise<void> {
+    return this.#attempt('follow the uplinks', () => this.uplinks.refresh());
+  }
+
+  #followAddresses(): void {
+    const own = this.#netlink
+      .addresses()
+      .filter((item) => item.family === 4 && !item.address.startsWith('127.'));
+    this.ipcache.update({
+      cluster: this.#options.clusterCidrs(),
+      native: this.#options.nativeCidrs,
+      host: own.map((item) => item.address),
+    });
+  }
+
+  async #attempt(what: string, task: () => void | Promise<void>): Promise<void> {
+    if (this.#isClosed) return;
     try {
-      const own = this.#netlink
-        .addresses()
-        .filter((item) => item.family === 4 && !item.address.startsWith('127.'));
-      this.ipcache.update({
-        cluster: this.#options.clusterCidrs(),
-        native: this.#options.nativeCidrs,
-        host: own.map((item) => item.address),
-      });
-      await this.uplinks.refresh();
+      await task();
     } catch (error) {
-      this.#options.log.error('follow the addresses of the host', {
-        device: HOST_DEVICE,
-        error: String(error),
-      });
+      if (!this.#isClosed) this.#options.log.error(`cannot ${what}`, { reason: describeError(error) });
     }
   }
-}
-
-function isInside(address: string, ranges: string[]): boolean {
-  return ranges.some((range) => cidrContains(parseCidr(range), address));
 }

@@ -1,14 +1,14 @@
 /**
- * Endpoints in the kernel: veth pair, programs, map entries, route and neighbour of each. An endpoint lets nothing pass
- * until it has an identity, and its host side stays down until then.
+ * The endpoints of this host and their map entries. An endpoint lets nothing pass until it has an identity, and its
+ * host side stays down until then; from the moment it is removed nothing passes any more.
  */
 import { randomBytes } from 'node:crypto';
-import { BugError, UserError } from '../base/index.ts';
+import { BugError, describeError, UserError } from '../base/index.ts';
+import type { Log } from '../base/index.ts';
 import { EndpointFlag } from '../bpf/index.ts';
-import type { DatapathObject, Endpoint as MapEndpoint } from '../bpf/index.ts';
-import { readSysctl, writeSysctl } from '../kernel/index.ts';
-import type { Netlink } from '../kernel/index.ts';
-import { ROUTE_TABLE } from './host-device.ts';
+import type { Endpoint as MapEndpoint, Maps } from '../bpf/index.ts';
+import { ContainerNumbers } from './container-numbers.ts';
+import type { EndpointDevices } from './endpoint-device.ts';
 
 /** What the driver asks for. */
 export interface EndpointSpec {
@@ -46,14 +46,15 @@ export interface Endpoint extends Attachment {
 }
 
 export interface EndpointTableOptions {
-  netlink: Netlink;
-  object: DatapathObject;
-  /** Preferred source of what the host sends to containers. */
-  nodeAddress: string;
+  devices: Pick<
+    EndpointDevices,
+    'create' | 'find' | 'isTaken' | 'attach' | 'open' | 'mend' | 'shut' | 'delete' | 'sweep'
+  >;
+  maps: Pick<Maps, 'endpoint' | 'device'>;
   mtu: () => number;
+  log: Log;
 }
 
-const NAME = /^weir(\d+)$/;
 const MOST_ENDPOINTS = 4000;
 const LAST_ID = 0xffff;
 const NO_ADDRESS = '0.0.0.0';
@@ -64,16 +65,32 @@ function randomMac(): string {
   return bytes.toString('hex').replace(/..(?!$)/g, '$&:');
 }
 
+function namesOf(endpointId: number): Attachment {
+  const hostInterface = `weir${endpointId}`;
+  return { endpointId, hostInterface, containerInterface: `${hostInterface}c` };
+}
+
+function deviceOf({ hostInterface, ifindex }: Endpoint): { name: string; ifindex: number } {
+  return { name: hostInterface, ifindex };
+}
+
 export class EndpointTable {
   readonly #options: EndpointTableOptions;
   readonly #byKey = new Map<string, Endpoint>();
   readonly #ids = new Set<number>();
+  readonly #leaving = new Set<Promise<void>>();
+  readonly #containers: ContainerNumbers;
   #lastId = 0;
-  #containers = new Map<string, number>();
-  #lastContainer = 0;
 
   constructor(options: EndpointTableOptions) {
     this.#options = options;
+    const { endpoint, device } = options.maps;
+    const left = [
+      ...[...endpoint.entries()].map(([, value]) => value),
+      ...[...device.entries()].map(([, value]) => value.endpoint),
+    ];
+    this.#containers = new ContainerNumbers(Math.max(0, ...left.map(({ container }) => container)));
+    this.#lastId = Math.max(0, ...left.map(({ id }) => id));
   }
 
   list(): Endpoint[] {
@@ -84,20 +101,16 @@ export class EndpointTable {
     return this.#byKey.get(key);
   }
 
-  byId(id: number): Endpoint | undefined {
-    return this.list().find((endpoint) => endpoint.endpointId === id);
-  }
-
   /** Endpoints of an identity. */
   countOf(identity: number): number {
     return this.list().filter((endpoint) => endpoint.owner?.identity === identity).length;
   }
 
-  /** Idempotent. Nothing passes yet. Throws with nothing left behind. */
+  /** Idempotent. Nothing passes yet, unless it is an endpoint of an earlier process. Throws with nothing left behind. */
   async create(spec: EndpointSpec): Promise<Attachment> {
     const known = this.#byKey.get(spec.key) ?? this.#adopt(spec);
     if (known === undefined) return this.#make(spec);
-    await this.#attach(known);
+    await this.#options.devices.attach(deviceOf(known));
     return known;
   }
 
@@ -107,87 +120,86 @@ export class EndpointTable {
     if (endpoint === undefined) throw new BugError(`activate endpoint ${key}: it is not there`);
     endpoint.owner = owner;
     this.#write(endpoint);
-    const { netlink, nodeAddress } = this.#options;
-    const { ifindex, ipv4, mac } = endpoint;
-    netlink.setLinkUp(ifindex);
-    netlink.addNeighbour({ ifindex, address: ipv4, mac });
-    netlink.addRoute({
-      destination: `${ipv4}/32`,
-      ifindex,
-      source: nodeAddress,
-      table: ROUTE_TABLE,
-      scope: 'link',
-    });
+    this.#options.devices.open(endpoint);
   }
 
-  /** Idempotent. From its return on no packet of the endpoint passes; the device goes soon after. */
-  async remove(key: string): Promise<Endpoint | undefined> {
+  /** Mends what somebody has done to devices and routes of endpoints that are in use. */
+  mend(): void {
+    this.#options.devices.mend(this.list().filter((endpoint) => endpoint.owner !== undefined));
+  }
+
+  /** Idempotent. From its return on no packet of the endpoint passes; its device goes soon after. */
+  remove(key: string): Endpoint | undefined {
     const endpoint = this.#byKey.get(key);
     if (endpoint === undefined) return undefined;
+    const { devices } = this.#options;
     this.#byKey.delete(key);
-    const { maps } = this.#options.object;
-    maps.endpoint.delete(endpoint.ipv4);
-    maps.device.delete(endpoint.ifindex);
-    await this.#delete(endpoint);
-    this.#forgetContainer(endpoint.owner?.containerId);
-    this.#ids.delete(endpoint.endpointId);
+    this.#containers.release(key);
+    this.#erase(endpoint);
+    const going = this.#attempt(endpoint, async () => {
+      devices.shut(deviceOf(endpoint), endpoint.ipv4);
+      await devices.delete(deviceOf(endpoint));
+    });
+    this.#leaving.add(going);
+    void going.then(() => {
+      this.#ids.delete(endpoint.endpointId);
+      this.#leaving.delete(going);
+    });
     return endpoint;
+  }
+
+  /** Resolves when the devices of all removed endpoints have gone. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#leaving);
   }
 
   /** Takes away devices, links and map entries that belong to no endpoint: what a crash left. */
   async sweep(): Promise<void> {
-    const { netlink, object } = this.#options;
-    const mine = new Set(this.list().map((endpoint) => endpoint.ifindex));
+    const { maps, devices } = this.#options;
+    await this.settled();
+    const mine = new Map(this.list().map((endpoint) => [endpoint.ifindex, endpoint.ipv4]));
+    const addresses = new Map(this.list().map((endpoint) => [endpoint.ipv4, endpoint.ifindex]));
+    for (const [ifindex] of [...maps.device.entries()]) if (!mine.has(ifindex)) maps.device.delete(ifindex);
+    for (const [address, { ifindex }] of [...maps.endpoint.entries()])
+      if (addresses.get(address) !== ifindex) maps.endpoint.delete(address);
     const names = new Set(this.list().map((endpoint) => endpoint.hostInterface));
-    for (const [ifindex] of [...object.maps.device.entries()])
-      if (!mine.has(ifindex)) object.maps.device.delete(ifindex);
-    const addresses = new Set(this.list().map((endpoint) => endpoint.ipv4));
-    for (const [address] of [...object.maps.endpoint.entries()])
-      if (!addresses.has(address)) object.maps.endpoint.delete(address);
-    for (const link of netlink.links()) {
-      if (NAME.test(link.name) && link.kind === 'veth' && !mine.has(link.index))
-        await netlink.deleteLink(link.index);
-    }
-    for (const name of object.attached()) if (NAME.test(name) && !names.has(name)) object.forget(name);
+    await devices.sweep(new Set(mine.keys()), names);
   }
 
   async #make(spec: EndpointSpec): Promise<Attachment> {
-    const { netlink } = this.#options;
-    const id = this.#nextId();
-    const hostInterface = `weir${id}`;
-    const containerInterface = `weir${id}c`;
+    const { devices, mtu } = this.#options;
+    const names = namesOf(this.#nextId());
+    const { hostInterface: name, containerInterface: peer } = names;
     const gatewayMac = randomMac();
-    const mtu = spec.network.mtu ?? this.#options.mtu();
-    const veth = { name: hostInterface, peer: containerInterface, mac: gatewayMac, peerMac: spec.mac, mtu };
+    let endpoint: Endpoint | undefined;
     try {
-      const { index } = netlink.createVeth({ ...veth, withoutLinkLocal: true });
-      const endpoint = this.#endpointOf(
-        spec,
-        { endpointId: id, hostInterface, containerInterface },
-        { ifindex: index, gatewayMac },
-      );
+      const pair = { name, peer, mac: gatewayMac, peerMac: spec.mac, mtu: spec.network.mtu ?? mtu() };
+      endpoint = this.#endpointOf(spec, names, { ifindex: devices.create(pair), gatewayMac });
       this.#byKey.set(spec.key, endpoint);
-      await this.#attach(endpoint);
+      // known to the programs from their first packet on, as nobody's
+      this.#write(endpoint);
+      await devices.attach(deviceOf(endpoint));
       return endpoint;
     } catch (error) {
-      const link = netlink.link(hostInterface);
-      if (link !== undefined) await netlink.deleteLink(link.index);
-      this.#byKey.delete(spec.key);
-      this.#ids.delete(id);
+      if (endpoint !== undefined) this.remove(spec.key);
+      else this.#ids.delete(names.endpointId);
+      await this.settled();
       throw error;
     }
   }
 
-  /** The device that an earlier process made for this endpoint. */
+  /** The device that an earlier process made for this endpoint; what it may do stays as it was. */
   #adopt(spec: EndpointSpec): Endpoint | undefined {
-    if (spec.endpointId === undefined) return undefined;
-    const hostInterface = `weir${spec.endpointId}`;
-    const link = this.#options.netlink.link(hostInterface);
-    if (link === undefined || link.kind !== 'veth') return undefined;
-    const names = { endpointId: spec.endpointId, hostInterface, containerInterface: `${hostInterface}c` };
+    if (spec.endpointId === undefined || this.#ids.has(spec.endpointId)) return undefined;
+    const names = namesOf(spec.endpointId);
+    const link = this.#options.devices.find(names.hostInterface);
+    if (link === undefined) return undefined;
     const endpoint = this.#endpointOf(spec, names, { ifindex: link.index, gatewayMac: link.mac });
+    const present = this.#options.maps.device.get(link.index);
     this.#ids.add(spec.endpointId);
     this.#byKey.set(spec.key, endpoint);
+    if (present?.ip4 === endpoint.ipv4) this.#containers.adopt(spec.key, present.endpoint.container);
+    else this.#write(endpoint);
     return endpoint;
   }
 
@@ -197,39 +209,21 @@ export class EndpointTable {
     device: { ifindex: number; gatewayMac: string },
   ): Endpoint {
     const { key, mac } = spec;
-    return {
-      key,
-      mac,
-      ipv4: spec.ipv4 ?? NO_ADDRESS,
-      gateway: spec.network.gateway4 ?? NO_ADDRESS,
-      ...names,
-      ...device,
-    };
-  }
-
-  /** Programs on, in place of those of an earlier process; the device is known to them, as nobody's if it is new. */
-  async #attach(endpoint: Endpoint): Promise<void> {
-    const { object } = this.#options;
-    const device = { name: endpoint.hostInterface, ifindex: endpoint.ifindex };
-    if (object.maps.device.get(endpoint.ifindex)?.ip4 !== endpoint.ipv4) this.#write(endpoint);
-    await Promise.all([
-      object.attach('from_container', device, 'ingress'),
-      object.attach('to_container', device, 'egress'),
-    ]);
-    const settings = `net.ipv4.conf.${endpoint.hostInterface}`;
-    // replies may leave by any interface of a container, so the strict check would eat them
-    writeSysctl(`${settings}.rp_filter`, '2');
-    writeSysctl(`${settings}.forwarding`, '1');
-    // the host has nothing to say in IPv6 to an IPv4 endpoint; it would report its multicast groups
-    const ipv6 = `net.ipv6.conf.${endpoint.hostInterface}.disable_ipv6`;
-    if (readSysctl(ipv6) === '0') writeSysctl(ipv6, '1');
+    const gateway = spec.network.gateway4 ?? NO_ADDRESS;
+    return { key, mac, ipv4: spec.ipv4 ?? NO_ADDRESS, gateway, ...names, ...device };
   }
 
   #write(endpoint: Endpoint): void {
-    const { maps } = this.#options.object;
+    const { maps } = this.#options;
     const value = this.#valueOf(endpoint);
     if (endpoint.owner !== undefined) maps.endpoint.set(endpoint.ipv4, value);
     maps.device.set(endpoint.ifindex, { ip4: endpoint.ipv4, ip6: '::', endpoint: value });
+  }
+
+  #erase({ ipv4, ifindex }: Endpoint): void {
+    const { maps } = this.#options;
+    if (maps.endpoint.get(ipv4)?.ifindex === ifindex) maps.endpoint.delete(ipv4);
+    maps.device.delete(ifindex);
   }
 
   #valueOf(endpoint: Endpoint): MapEndpoint {
@@ -237,7 +231,7 @@ export class EndpointTable {
     return {
       ifindex: endpoint.ifindex,
       identity: owner?.identity ?? 0,
-      container: owner === undefined ? 0 : this.#containerNumber(owner.containerId || endpoint.key),
+      container: owner === undefined ? 0 : this.#containers.assign(endpoint.key, owner.containerId),
       gateway: Buffer.from(endpoint.gateway.split('.').map(Number)).readUInt32BE(),
       id: endpoint.endpointId,
       flags: owner?.noWorld === true ? EndpointFlag.ENDPOINT_NO_WORLD : 0,
@@ -247,24 +241,16 @@ export class EndpointTable {
     };
   }
 
-  /** The number by which the datapath knows that two endpoints are of one container. */
-  #containerNumber(id: string): number {
-    const number = this.#containers.get(id) ?? ++this.#lastContainer;
-    this.#containers.set(id, number);
-    return number;
-  }
-
-  #forgetContainer(id: string | undefined): void {
-    if (id !== undefined && !this.list().some((endpoint) => endpoint.owner?.containerId === id))
-      this.#containers.delete(id);
-  }
-
-  async #delete(endpoint: Endpoint): Promise<void> {
-    const { netlink, object } = this.#options;
-    object.forget(endpoint.hostInterface);
-    netlink.deleteRoute({ destination: `${endpoint.ipv4}/32`, table: ROUTE_TABLE });
-    if (netlink.link(endpoint.hostInterface)?.index === endpoint.ifindex)
-      await netlink.deleteLink(endpoint.ifindex);
+  /** What stays behind is taken away by the sweep of the next start. */
+  async #attempt(endpoint: Endpoint, task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      this.#options.log.error('cannot take away the device of an endpoint', {
+        device: endpoint.hostInterface,
+        reason: describeError(error),
+      });
+    }
   }
 
   /** Small, and not soon used again: an event of an endpoint that just went must not name its successor. */
@@ -275,7 +261,7 @@ export class EndpointTable {
       });
     }
     do this.#lastId = (this.#lastId % LAST_ID) + 1;
-    while (this.#ids.has(this.#lastId) || this.#options.netlink.link(`weir${this.#lastId}`) !== undefined);
+    while (this.#ids.has(this.#lastId) || this.#options.devices.isTaken(`weir${this.#lastId}`));
     this.#ids.add(this.#lastId);
     return this.#lastId;
   }

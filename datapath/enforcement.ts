@@ -3,8 +3,8 @@
  * over them, and keeps ipcache and policy map in step, so that no packet meets a rule whose peers are not there yet.
  */
 import { reservedIdentities } from '../identity/index.ts';
-import type { CidrIdentities } from '../identity/index.ts';
-import { compile, resolve } from '../policy/index.ts';
+import type { CidrIdentities, CidrIdentity } from '../identity/index.ts';
+import { compile, resolve, tellApart } from '../policy/index.ts';
 import type { CompiledPolicy, Peer, PolicyContext, PolicyEntry, Rule } from '../policy/index.ts';
 import type { Ipcache } from './ipcache.ts';
 import type { PolicyMap } from './policy-map.ts';
@@ -26,12 +26,14 @@ export class Enforcement {
   readonly #subjects = new Map<number, Peer>();
   readonly #enforced = new Map<number, Enforced>();
   #compiled: CompiledPolicy = compile([]);
-  #ranges: Peer[] = [];
+  /** The address ranges that have identities now: at rest those of the policy in force. */
+  #ranges: CidrIdentity[];
   /** While restoring, the generation that an earlier process left stays in force and nothing is added to it. */
   #isRestoring = true;
 
   constructor(options: EnforcementOptions) {
     this.#options = options;
+    this.#ranges = options.cidrs.list();
   }
 
   get compiled(): CompiledPolicy {
@@ -47,8 +49,11 @@ export class Enforcement {
     return this.#enforced.get(identity) ?? { ingress: false, egress: false };
   }
 
-  /** Makes `rules` the policy: in force, whole, when it returns. Throws with the old policy still in force. */
-  apply(rules: Rule[]): void {
+  /**
+   * Makes `rules` the policy: in force, whole, when it returns. Throws with the old policy still in force, and
+   * UserError POLICY_TOO_LARGE where the kernel has no room for it.
+   */
+  apply(rules: readonly Rule[]): void {
     const compiled = compile(rules);
     if (this.#isRestoring) this.#compiled = compiled;
     else this.#enforce(compiled);
@@ -56,11 +61,14 @@ export class Enforcement {
 
   /** Ends the restoring: everything applied and admitted so far comes into force at once. */
   commit(): void {
-    this.#isRestoring = false;
     this.#enforce(this.#compiled);
+    this.#isRestoring = false;
   }
 
-  /** Takes an identity in, as a subject and as everyone's peer. Idempotent; in force when it returns. */
+  /**
+   * Takes an identity in, as a subject and as everyone's peer. Idempotent; in force when it returns. Throws UserError
+   * POLICY_TOO_LARGE with the identity not taken in.
+   */
   admit(identity: number, labels: string[]): void {
     if (this.#subjects.has(identity)) return;
     const newcomer: Peer = { id: identity, labels };
@@ -68,16 +76,24 @@ export class Enforcement {
       this.#subjects.set(identity, newcomer);
       return;
     }
-    for (const subject of this.#subjects.values()) this.#addPeers(subject, [newcomer]);
-    this.#subjects.set(identity, newcomer);
-    this.#addPeers(newcomer, this.#peers());
+    const context = this.#snapshot();
+    try {
+      for (const subject of this.#subjects.values())
+        this.#add(this.#compiled, { subject, peers: [newcomer], context });
+      this.#subjects.set(identity, newcomer);
+      this.#add(this.#compiled, { subject: newcomer, peers: this.#peers(), context });
+    } catch (error) {
+      this.#subjects.set(identity, newcomer);
+      this.forget(identity);
+      throw error;
+    }
   }
 
   /** Takes an identity out with all its entries; it must have no endpoint left. */
   forget(identity: number): void {
     if (!this.#subjects.delete(identity)) return;
     this.#enforced.delete(identity);
-    this.#options.policyMap.remove(identity);
+    this.#options.policyMap.remove([identity]);
   }
 
   /** Resolves everything again, as after a change of what networks share. */
@@ -85,54 +101,88 @@ export class Enforcement {
     if (!this.#isRestoring) this.#replace(this.#compiled);
   }
 
+  /** Old and new policy both know the ranges of both while an address may be called by either. */
   #enforce(compiled: CompiledPolicy): void {
-    const { cidrs, ipcache } = this.#options;
-    const before = this.#ranges;
-    const union = cidrs.follow([...this.#compiled.cidrs, ...compiled.cidrs]);
-    // the old policy must know the new ranges before any address is called by one of them
-    this.#ranges = union;
-    const fresh = union.filter((range) => !before.some((old) => old.id === range.id));
-    if (fresh.length > 0) for (const subject of this.#subjects.values()) this.#addPeers(subject, fresh);
-    ipcache.update({ policy: union });
-    this.#replace(compiled);
-    this.#ranges = cidrs.follow(compiled.cidrs);
-    ipcache.update({ policy: cidrs.list() });
-    for (const range of union)
-      if (!this.#ranges.some((left) => left.id === range.id)) this.#options.policyMap.remove(range.id);
+    const before = this.#ranges.map(({ cidr }) => cidr);
+    try {
+      this.#widen(compiled.cidrs);
+      this.#replace(compiled);
+    } catch (error) {
+      this.#narrow(before);
+      throw error;
+    }
+    this.#compiled = compiled;
+    this.#narrow(compiled.cidrs);
   }
 
-  #replace(compiled: CompiledPolicy): void {
+  /** Gives further ranges identities: first in the policy in force, then addresses are called by them. */
+  #widen(cidrs: readonly string[]): void {
+    const { ipcache, cidrs: identities } = this.#options;
+    const known = new Set(this.#ranges.map(({ id }) => id));
+    this.#ranges = identities.follow([...this.#ranges.map(({ cidr }) => cidr), ...cidrs]);
+    const fresh = this.#ranges.filter(({ id }) => !known.has(id));
+    if (fresh.length === 0) return;
+    if (!this.#isRestoring) this.#addRanges(fresh);
+    ipcache.update({ policy: this.#ranges });
+  }
+
+  #addRanges(peers: Peer[]): void {
+    const wide = this.#tellApart(this.#compiled);
+    const context = this.#snapshot();
+    for (const subject of this.#subjects.values()) this.#add(wide, { subject, peers, context });
+  }
+
+  /** Leaves identities to these ranges only: addresses are called by what is around the others before those go. */
+  #narrow(cidrs: readonly string[]): void {
+    const { ipcache, cidrs: identities, policyMap } = this.#options;
+    const before = this.#ranges;
+    this.#ranges = identities.follow(cidrs);
+    const kept = new Set(this.#ranges.map(({ id }) => id));
+    const gone = before.filter(({ id }) => !kept.has(id)).map(({ id }) => id);
+    if (gone.length === 0) return;
+    ipcache.update({ policy: this.#ranges });
+    policyMap.remove(gone);
+  }
+
+  #replace(policy: CompiledPolicy): void {
+    const wide = this.#tellApart(policy);
     const peers = this.#peers();
+    const context = this.#snapshot();
     const desired = new Map<number, PolicyEntry[]>();
     const enforced = new Map<number, Enforced>();
     for (const subject of this.#subjects.values()) {
-      const resolved = this.#resolve(compiled, subject, peers);
-      desired.set(subject.id, resolved.entries);
-      enforced.set(subject.id, resolved.enforced);
+      const { entries, ingressEnforced, egressEnforced } = resolve(wide, subject, peers, context);
+      desired.set(subject.id, entries);
+      enforced.set(subject.id, { ingress: ingressEnforced, egress: egressEnforced });
     }
     this.#options.policyMap.replace(desired);
-    this.#compiled = compiled;
     for (const [id, value] of enforced) this.#enforced.set(id, value);
   }
 
-  #addPeers(subject: Peer, peers: Peer[]): void {
-    const { entries, enforced } = this.#resolve(this.#compiled, subject, peers);
+  #add(policy: CompiledPolicy, question: { subject: Peer; peers: Peer[]; context: PolicyContext }): void {
+    const { subject, peers, context } = question;
+    const { entries, ingressEnforced, egressEnforced } = resolve(policy, subject, peers, context);
     this.#options.policyMap.add(subject.id, entries);
-    this.#enforced.set(subject.id, enforced);
+    this.#enforced.set(subject.id, { ingress: ingressEnforced, egress: egressEnforced });
   }
 
-  #resolve(
-    compiled: CompiledPolicy,
-    subject: Peer,
-    peers: Peer[],
-  ): { entries: PolicyEntry[]; enforced: Enforced } {
-    const { entries, ingressEnforced, egressEnforced } = resolve(
-      compiled,
-      subject,
-      peers,
-      this.#options.context,
+  #tellApart(policy: CompiledPolicy): CompiledPolicy {
+    return tellApart(
+      policy,
+      this.#ranges.map(({ cidr }) => cidr),
     );
-    return { entries, enforced: { ingress: ingressEnforced, egress: egressEnforced } };
+  }
+
+  /** Networks change between questions, never within one. */
+  #snapshot(): PolicyContext {
+    const { context } = this.#options;
+    const spaces = new Map<string, number>();
+    const spaceOf = (network: string): number => {
+      let space = spaces.get(network);
+      if (space === undefined) spaces.set(network, (space = context.spaceOf(network)));
+      return space;
+    };
+    return { mode: context.mode, spaceOf };
   }
 
   #peers(): Peer[] {

@@ -3,7 +3,7 @@ import { cidrContains, familyOf, parseCidr } from '../base/index.ts';
 import type { Cidr } from '../base/index.ts';
 import { IpcacheFlag } from '../bpf/index.ts';
 import type { IpcacheEntry, IpcacheKey, Maps } from '../bpf/index.ts';
-import { RESERVED } from '../identity/index.ts';
+import { isCidrIdentity, RESERVED } from '../identity/index.ts';
 
 /** IPv4 prefixes are mapped into ::ffff:0:0/96. */
 const MAPPED_BITS = 96;
@@ -20,6 +20,12 @@ export interface IpcacheSources {
   policy: { cidr: string; id: number }[];
   /** The host's own addresses. */
   host: string[];
+}
+
+interface Desired {
+  cidr: Cidr;
+  identity: number;
+  flags: number;
 }
 
 function keyOf(cidr: Cidr): IpcacheKey {
@@ -40,64 +46,90 @@ function closest(named: { range: Cidr; id: number }[], cidr: Cidr): number {
   return around.sort((a, b) => b.range.length - a.range.length)[0]?.id ?? RESERVED.world;
 }
 
-/** The entries that the sources ask for, by canonical prefix. */
-function desiredOf(sources: IpcacheSources): Map<string, { cidr: Cidr; identity: number; flags: number }> {
-  const ranges = { cluster: sources.cluster.map(parseCidr), native: sources.native.map(parseCidr) };
-  const desired = new Map<string, { cidr: Cidr; identity: number; flags: number }>();
-  const put = (text: string, identity: number, flags?: number): void => {
-    const cidr = parseCidr(text);
-    desired.set(cidr.text, { cidr, identity, flags: flags ?? flagsOf(cidr, ranges) });
-  };
-  const named = sources.policy.map(({ cidr, id }) => ({ range: parseCidr(cidr), id }));
-  for (const text of [...WORLD, ...sources.cluster, ...sources.native])
-    put(text, closest(named, parseCidr(text)));
-  for (const { cidr, id } of sources.policy) put(cidr, id);
-  for (const address of sources.host)
-    put(`${address}/${familyOf(address) === 4 ? 32 : 128}`, RESERVED.host, 0);
-  return desired;
-}
-
 export class Ipcache {
   readonly #map: Maps['ipcache'];
-  #sources: IpcacheSources = { cluster: [], native: [], policy: [], host: [] };
+  readonly #parsed = new Map<string, Cidr>();
+  /** What is in the map, by canonical prefix. */
+  #present = new Map<string, { key: IpcacheKey; entry: IpcacheEntry }>();
+  #sources: IpcacheSources;
 
   constructor(map: Maps['ipcache']) {
     this.#map = map;
+    this.#read();
+    this.#sources = { cluster: [], native: [], policy: this.#policyRanges(), host: [] };
   }
 
+  /** At first the policy ranges that an earlier process left in the map, and nothing else. */
   get sources(): IpcacheSources {
     return this.#sources;
   }
 
-  /** Address ranges of policy that an earlier process left in the map, with their numbers. */
-  policyRanges(): { cidr: string; id: number }[] {
-    return [...this.#map.entries()]
-      .filter(([, entry]) => entry.identity > 0xffffff)
-      .map(([key, entry]) => ({ cidr: textOf(key), id: entry.identity }));
-  }
-
   /** Makes the map what the sources say: new and changed entries first, then what nobody asks for goes. */
   update(sources: Partial<IpcacheSources>): void {
-    this.#sources = { ...this.#sources, ...sources };
-    const desired = desiredOf(this.#sources);
-    const stale: IpcacheKey[] = [];
-    const present = new Map<string, IpcacheEntry>();
-    for (const [key, entry] of this.#map.entries()) {
-      if (desired.has(textOf(key))) present.set(textOf(key), entry);
-      else stale.push(key);
-    }
+    const next = { ...this.#sources, ...sources };
+    const desired = this.#desiredOf(next);
+    const changes: [IpcacheKey, IpcacheEntry][] = [];
     for (const [text, { cidr, identity, flags }] of desired) {
-      const entry = present.get(text);
+      const entry = this.#present.get(text)?.entry;
       if (entry?.identity === identity && entry.flags === flags) continue;
-      this.#map.set(keyOf(cidr), { identity, flags, tunnel: '::', spaces: [] });
+      changes.push([keyOf(cidr), { identity, flags, tunnel: '::', spaces: [] }]);
     }
-    this.#map.deleteAll(stale);
+    const stale = [...this.#present].filter(([text]) => !desired.has(text));
+    try {
+      this.#map.setAll(changes);
+      this.#map.deleteAll(stale.map(([, { key }]) => key));
+    } catch (error) {
+      this.#read();
+      throw error;
+    }
+    this.#sources = next;
+    for (const [key, entry] of changes) this.#present.set(textOf(key), { key, entry });
+    for (const [text] of stale) {
+      this.#present.delete(text);
+      this.#parsed.delete(text);
+    }
+  }
+
+  #read(): void {
+    this.#present = new Map([...this.#map.entries()].map(([key, entry]) => [textOf(key), { key, entry }]));
+  }
+
+  /** The widest prefix of a number is the range it stands for; others only lie within it. */
+  #policyRanges(): IpcacheSources['policy'] {
+    const widest = new Map<number, IpcacheKey>();
+    for (const { key, entry } of this.#present.values()) {
+      const other = widest.get(entry.identity);
+      if (isCidrIdentity(entry.identity) && (other === undefined || key.prefixLength < other.prefixLength))
+        widest.set(entry.identity, key);
+    }
+    return [...widest].map(([id, key]) => ({ cidr: textOf(key), id }));
+  }
+
+  /** The entries that the sources ask for, by canonical prefix. */
+  #desiredOf(sources: IpcacheSources): Map<string, Desired> {
+    const parse = (text: string): Cidr => this.#parse(text);
+    const ranges = { cluster: sources.cluster.map(parse), native: sources.native.map(parse) };
+    const named = sources.policy.map(({ cidr, id }) => ({ range: parse(cidr), id }));
+    const desired = new Map<string, Desired>();
+    const put = (cidr: Cidr, identity: number, flags = flagsOf(cidr, ranges)): void =>
+      void desired.set(cidr.text, { cidr, identity, flags });
+    for (const cidr of [...WORLD.map(parse), ...ranges.cluster, ...ranges.native])
+      put(cidr, closest(named, cidr));
+    for (const { range, id } of named) put(range, id);
+    for (const address of sources.host)
+      put(parse(`${address}/${familyOf(address) === 4 ? 32 : 128}`), RESERVED.host, 0);
+    return desired;
+  }
+
+  #parse(text: string): Cidr {
+    let cidr = this.#parsed.get(text);
+    if (cidr === undefined) this.#parsed.set(text, (cidr = parseCidr(text)));
+    return cidr;
   }
 }
 
 /** "10.0.0.0/8" for a key of the map. */
 export function textOf(key: IpcacheKey): string {
-  const family = familyOf(key.address);
-  if (key.address === '0.0.0.0' || family === 4) return `${key.address}/${key.prefixLength - MAPPED_BITS}`;
+  if (familyOf(key.address) === 4) return `${key.address}/${key.prefixLength - MAPPED_BITS}`;
   return `${key.address}/${key.prefixLength}`;
 }

@@ -11,6 +11,7 @@ export type { MapShape, UpdateFlag } from './bpf-map.ts';
 
 export * from './bpf-object.ts';
 export { KernelError } from './failure.ts';
+export { lockFolder } from './folder-lock.ts';
 export { requireBpffs, requireHost } from './host.ts';
 export type { AddressOptions, InterfaceAddress, Scope } from './interface-address.ts';
 export { isKernelAtLeast } from './kernel-version.ts';

@@ -103,6 +103,7 @@ export interface Libbpf {
 }
 
 const LIBC = {
+  flock: 'int flock(int fd, int operation)',
   getpagesize: 'int getpagesize()',
   mmap: 'void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset)',
   munmap: 'int munmap(void *at, size_t size)',
@@ -117,6 +118,7 @@ const LIBC = {
 
 /** The libc calls that Node has no word for. -1 means: see `lastErrno`. */
 export interface Libc {
+  flock(fd: number, operation: number): number;
   getpagesize(): number;
   mmap(at: null, size: number, protection: number, flags: number, fd: number, offset: number): Pointer;
   munmap(at: Pointer, size: number): number;

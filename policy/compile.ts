@@ -50,6 +50,16 @@ export function compile(rules: readonly Rule[]): CompiledPolicy {
   return { rules: compiled, cidrs, within: nestedRanges(cidrs.map(parseCidr)) };
 }
 
+/**
+ * The same policy where further ranges have identities of their own too, as while one policy takes over from another:
+ * an address is then decided by all rules around it, whichever policy its range is from.
+ */
+export function tellApart(policy: CompiledPolicy, ranges: readonly string[]): CompiledPolicy {
+  const cidrs = [...new Set([...policy.cidrs, ...ranges])];
+  if (cidrs.length === policy.cidrs.length) return policy;
+  return { ...policy, cidrs, within: nestedRanges(cidrs.map(parseCidr)) };
+}
+
 function compileRule(rule: Rule, number: number): CompiledRule {
   const items: CompiledRule['items'] = {
     ingress: [

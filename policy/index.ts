@@ -5,7 +5,7 @@
  * those two, so an explanation cannot say something else than the kernel.
  * Trap: everything that passes is an entry, the default isolation included; a subject without entries is denied all.
  */
-export { type CompiledPolicy, compile } from './compile.ts';
+export { type CompiledPolicy, compile, tellApart } from './compile.ts';
 export type { Direction, Match, PolicyEntry } from './entry.ts';
 export { type Peer, type PolicyContext, type PolicyMode } from './isolation.ts';
 export { deleteRules, mergeRules, selectRules } from './merge.ts';
