@@ -1,6 +1,6 @@
 import { parseCidr } from '../base/index.ts';
 import { RESERVED } from '../identity/index.ts';
-import { type Direction, PEER_ANY, PEER_NETWORK, PEER_WORLD, type PortSet, type Verdict } from './entry.ts';
+import { type Direction, PEER_ANY, PEER_WORLD, type PortSet, type Verdict } from './entry.ts';
 import { EVERY_PORT, portSetsOf } from './item-ports.ts';
 import { nestedRanges } from './nested-ranges.ts';
 import type { CidrRange, EgressItem, Entity, IngressItem, LabelSelector, Rule } from './rule.ts';
@@ -10,6 +10,8 @@ import { Selector } from './selector.ts';
 export interface PeerSpec {
   /** Identities and classes that are the same for every subject. */
   numbers: number[];
+  /** Every endpoint on a network of the subject. */
+  everyNear: boolean;
   /** Every endpoint of every network. */
   everyEndpoint: boolean;
   selectors: Selector[];
@@ -31,6 +33,8 @@ export interface CompiledRule {
   rule: Rule;
   subject: Selector;
   items: Record<Direction, CompiledItem[]>;
+  /** What the endpoints that selectors allow, of whatever rule, must match besides. */
+  requires: Record<Direction, Selector[]>;
   /** Whether the rule makes deny the default of its subjects. */
   enforces: Record<Direction, boolean>;
 }
@@ -75,7 +79,16 @@ function compileRule(rule: Rule, number: number): CompiledRule {
     ingress: rule.enableDefaultDeny?.ingress ?? items.ingress.length > 0,
     egress: rule.enableDefaultDeny?.egress ?? items.egress.length > 0,
   };
-  return { number, rule, subject: new Selector(rule.endpointSelector), items, enforces };
+  const requires = {
+    ingress: requirementsOf(rule.ingress?.map((item) => item.fromRequires)),
+    egress: requirementsOf(rule.egress?.map((item) => item.toRequires)),
+  };
+  return { number, rule, subject: new Selector(rule.endpointSelector), items, requires, enforces };
+}
+
+function requirementsOf(requires: (LabelSelector[] | undefined)[] = []): Selector[] {
+  const selectors = requires.flatMap((each = []) => each).map((selector) => new Selector(selector));
+  return selectors.filter((selector) => !selector.isEmpty);
 }
 
 /** The peer members of an item, whichever direction it is for. */
@@ -107,16 +120,14 @@ function compileItem(verdict: Verdict, members: PeerMembers, item: IngressItem |
   };
 }
 
-const NOBODY: PeerSpec = { numbers: [], everyEndpoint: false, selectors: [], ranges: [] };
+const NOBODY: PeerSpec = { numbers: [], everyNear: false, everyEndpoint: false, selectors: [], ranges: [] };
 
 function compilePeers({ endpoints = [], cidrs = [], entities = [] }: PeerMembers): PeerSpec {
   const selectors = endpoints.map((selector) => new Selector(selector));
   const all = [...cidrs, ...entities.flatMap((entity) => ENTITY_RANGES[entity] ?? [])];
   return {
-    numbers: [
-      ...entities.flatMap((entity) => ENTITY_NUMBERS[entity]),
-      ...(selectors.some((selector) => selector.isEmpty) ? [PEER_NETWORK] : []),
-    ],
+    numbers: entities.flatMap((entity) => ENTITY_NUMBERS[entity]),
+    everyNear: selectors.some((selector) => selector.isEmpty),
     everyEndpoint: entities.includes('cluster'),
     selectors: selectors.filter((selector) => !selector.isEmpty),
     ranges: all.map(({ cidr, except = [] }) => ({ cidr, except })),

@@ -39,13 +39,17 @@ export function model(rules: Rule[], packet: ModelPacket, context: ModelContext)
   const selecting = rules
     .map((rule, at) => ({ rule, number: at + 1 }))
     .filter(({ rule }) => context.mode !== 'never' && selects(rule.endpointSelector, subject));
-  const saying = (items: (rule: Rule) => (IngressItem | EgressItem)[] | undefined): number[] =>
+  const required = selecting.flatMap(({ rule }) => requirementsOf(rule, direction));
+  const saying = (
+    items: (rule: Rule) => (IngressItem | EgressItem)[] | undefined,
+    requires: LabelSelector[],
+  ): number[] =>
     selecting
-      .filter(({ rule }) => (items(rule) ?? []).some((item) => fits(item, packet, context)))
+      .filter(({ rule }) => (items(rule) ?? []).some((item) => fits(item, packet, { ...context, requires })))
       .map(({ number }) => number);
-  const denying = saying((rule) => (direction === 'ingress' ? rule.ingressDeny : rule.egressDeny));
+  const denying = saying((rule) => (direction === 'ingress' ? rule.ingressDeny : rule.egressDeny), []);
   if (denying.length > 0) return { reason: 181, because: denying };
-  const allowing = saying((rule) => (direction === 'ingress' ? rule.ingress : rule.egress));
+  const allowing = saying((rule) => (direction === 'ingress' ? rule.ingress : rule.egress), required);
   const enforced =
     context.mode === 'always' ||
     subject.kind === 'init' ||
@@ -56,6 +60,17 @@ export function model(rules: Rule[], packet: ModelPacket, context: ModelContext)
     });
   if (!enforced && passesByDefault(direction, subject, peer, context)) allowing.push(0);
   return { reason: allowing.length > 0 ? 0 : 133, because: allowing };
+}
+
+function requirementsOf(rule: Rule, direction: 'ingress' | 'egress'): LabelSelector[] {
+  const items: (IngressItem & EgressItem)[] = (direction === 'ingress' ? rule.ingress : rule.egress) ?? [];
+  const selectors = items.flatMap((item) => item.fromRequires ?? item.toRequires ?? []);
+  return selectors.filter((selector) => keysOf(selector).length > 0);
+}
+
+interface Judging extends ModelContext {
+  /** Whoever labels admit must match these too. */
+  requires: LabelSelector[];
 }
 
 function passesByDefault(
@@ -79,15 +94,16 @@ function isNear(a: ModelPeer, b: ModelPeer, { open }: ModelContext): boolean {
   return a.networks.some((network) => b.networks.includes(network));
 }
 
-function fits(item: IngressItem & EgressItem, packet: ModelPacket, context: ModelContext): boolean {
+function fits(item: IngressItem & EgressItem, packet: ModelPacket, context: Judging): boolean {
   return isPeerOf(item, packet, context) && isPassing(item, packet);
 }
 
-function isPeerOf(item: IngressItem & EgressItem, packet: ModelPacket, context: ModelContext): boolean {
+function isPeerOf(item: IngressItem & EgressItem, packet: ModelPacket, context: Judging): boolean {
   const { subject, peer } = packet;
   const selectors = item.fromEndpoints ?? item.toEndpoints;
   if (selectors !== undefined) {
     return selectors.some((selector) => {
+      if (!context.requires.every((each) => selects(each, peer))) return false;
       const keys = keysOf(selector);
       if (keys.length === 0) return isNear(subject, peer, context);
       const reaches = isNear(subject, peer, context) || keys.includes('weir:network') || peer.kind === 'init';

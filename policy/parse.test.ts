@@ -165,6 +165,23 @@ const REFUSED: { name: string; text: string; says: string }[] = [
     text: rule({ toPorts: [], icmps: [{ fields: [{ type: 8 }] }] }),
     says: '$[0].ingress[0].icmps: cannot go with toPorts; write two items, which are ORed',
   },
+  {
+    name: 'requirements that would let anybody in on a port',
+    text: rule({ fromRequires: [{}], toPorts: [{ ports: [{ port: 80 }] }] }),
+    says: '$[0].ingress[0]: has fromRequires and toPorts but no peer; fromRequires only narrows; name the peer',
+  },
+  {
+    name: 'requirements under a deny',
+    text: '[{"endpointSelector": {}, "egressDeny": [{"toEntities": ["all"], "toRequires": [{}]}]}]',
+    says: '$[0].egressDeny[0]: has toRequires under a deny; toRequires narrows what is allowed',
+  },
+  { name: 'log without a value', text: rule({}, { log: {} }), says: '$[0].log: has no value' },
+  { name: 'log too long', text: rule({}, { log: { value: 'x'.repeat(33) } }), says: 'at most 32 printable' },
+  {
+    name: 'log with control characters',
+    text: rule({}, { log: { value: 'a\nb' } }),
+    says: '$[0].log.value: "a',
+  },
   { name: 'range backwards', text: ports({ port: 80, endPort: 79 }), says: '79 is below port 80' },
   { name: 'range of everything', text: ports({ port: 0, endPort: 79 }), says: 'cannot go with port 0' },
   { name: 'range from a name', text: ports({ port: 'http', endPort: 90 }), says: 'starts with a name' },
@@ -260,15 +277,14 @@ const NOT_YET: [name: string, text: string][] = [
   ['headers', L7({ http: [{ headers: ['X-Token: [0-9]+'] }] })],
   ['an empty L7 list', L7({})],
   ['L7 under deny', '[{endpointSelector: {}, ingressDeny: [{toPorts: [{ports: [{port: 80}], RULES: {}}]}]}]'],
-  ['fromRequires', rule({ fromRequires: [] })],
   ['authentication', rule({ authentication: {} })],
   ['fromGroups', rule({ fromGroups: [] })],
   ['fromNodes', rule({ fromNodes: [] })],
-  ...['toFQDNs', 'toServices', 'toGroups', 'toNodes', 'toRequires', 'authentication'].map(
-    (name): [string, string] => [name, `endpointSelector: {}\negress: [{${name}: []}]`],
-  ),
+  ...['toFQDNs', 'toServices', 'toGroups', 'toNodes', 'authentication'].map((name): [string, string] => [
+    name,
+    `endpointSelector: {}\negress: [{${name}: []}]`,
+  ]),
   ['nodeSelector', '[{nodeSelector: {}, ingress: [{}]}]'],
-  ['log', rule({}, { log: { value: 'x' } })],
   ['a CiliumNetworkPolicy', 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n'],
   ['server names', rule({ toPorts: [{ ports: [{ port: 443 }], serverNames: ['a.io'] }] })],
 ];

@@ -113,10 +113,28 @@ function itemFor(direction: 'from' | 'to'): fc.Arbitrary<object> {
   return fc.tuple(peers, passing).map(([peer, ports]) => ({ ...peer, ...ports }));
 }
 
+/** An item that narrows other items, beside a peer or alone. */
+function requiringItemFor(direction: 'from' | 'to'): fc.Arbitrary<object> {
+  const requires = fc.record({ [`${direction}Requires`]: fc.array(selector, { maxLength: 2 }) });
+  const isPeerless = (item: object): boolean =>
+    !Object.keys(item).some((name) => name.startsWith(direction + 'E') || name.startsWith(direction + 'C'));
+  return fc
+    .tuple(requires, itemFor(direction))
+    .map(([required, item]) => (isPeerless(item) ? required : { ...item, ...required }));
+}
+
 const items = (direction: 'from' | 'to'): fc.Arbitrary<object[]> =>
-  fc.array(itemFor(direction), { minLength: 1, maxLength: 2 });
+  fc.array(
+    fc.oneof(
+      { weight: 6, arbitrary: itemFor(direction) },
+      { weight: 1, arbitrary: requiringItemFor(direction) },
+    ),
+    { minLength: 1, maxLength: 2 },
+  );
 const denyItems = (direction: 'from' | 'to'): fc.Arbitrary<object[]> =>
-  items(direction).filter((list) => list.every((item) => Object.keys(item).length > 0));
+  fc
+    .array(itemFor(direction), { minLength: 1, maxLength: 2 })
+    .filter((list) => list.every((item) => Object.keys(item).length > 0));
 
 /** Rules as a user writes them: JSON that `parsePolicy` takes. */
 export const rules = fc.array(
@@ -128,6 +146,7 @@ export const rules = fc.array(
         ingressDeny: denyItems('from'),
         egress: items('to'),
         egressDeny: denyItems('to'),
+        log: fc.record({ value: fc.constantFrom('', 'audit') }),
         labels: fc.array(fc.constantFrom('name=a', 'name=b', 'k8s:x'), { maxLength: 2 }),
         enableDefaultDeny: fc.record({ ingress: fc.boolean(), egress: fc.boolean() }, { requiredKeys: [] }),
       },

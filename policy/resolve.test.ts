@@ -163,8 +163,9 @@ test('within one peer no entry hides another, and none is there twice', () => {
 const WEB: Peer = { id: 256, labels: ['container:id=web', 'weir:network=front'] };
 const CLIENT: Peer = { id: 257, labels: ['container:id=client', 'weir:network=front'] };
 
-function entriesOf(rule: object, subject = WEB, peers = [WEB, CLIENT]): string[] {
-  const policy = compile(parsePolicy(JSON.stringify({ endpointSelector: {}, ...rule }), 'test'));
+function entriesOf(rules: object | object[], subject = WEB, peers = [WEB, CLIENT]): string[] {
+  const texts = [rules].flat().map((rule) => ({ endpointSelector: {}, ...rule }));
+  const policy = compile(parsePolicy(JSON.stringify(texts), 'test'));
   return resolve(policy, subject, peers, contextOf({ mode: 'default' }))
     .entries.filter((entry) => entry.rule > 0)
     .map((e) => `${e.verdict} ${e.peer} ${e.protocol}/${e.port}/${e.portBits}`);
@@ -261,6 +262,76 @@ const ENTRIES: { name: string; rule: object; entries: string[] }[] = [
 
 for (const { name, rule, entries } of ENTRIES) {
   test(name, () => assert.deepEqual(entriesOf(rule), entries));
+}
+
+const NEAR: Peer = { id: 258, labels: ['container:env=prod', 'container:id=client', 'weir:network=front'] };
+const FAR: Peer = { id: 259, labels: ['container:env=prod', 'container:id=client', 'weir:network=back'] };
+const PROD = { matchLabels: { env: 'prod' } };
+const CLIENTS = { matchLabels: { id: 'client' } };
+
+const REQUIRED: { name: string; rules: object[]; entries: string[] }[] = [
+  { name: 'alone grant nothing', rules: [{ ingress: [{ fromRequires: [PROD] }] }], entries: [] },
+  {
+    name: 'narrow the selectors of other rules',
+    rules: [{ ingress: [{ fromRequires: [PROD] }] }, { ingress: [{ fromEndpoints: [CLIENTS] }] }],
+    entries: ['allow 258 0/0/0'],
+  },
+  {
+    name: 'narrow the whole network, which is then one entry per endpoint',
+    rules: [{ ingress: [{ fromEndpoints: [{}], fromRequires: [PROD] }] }],
+    entries: ['allow 258 0/0/0'],
+  },
+  {
+    name: 'must all be met',
+    rules: [{ ingress: [{ fromEndpoints: [{}], fromRequires: [PROD, { matchLabels: { id: 'x' } }] }] }],
+    entries: [],
+  },
+  {
+    name: 'do not carry a selector into other networks',
+    rules: [
+      {
+        ingress: [{ fromEndpoints: [CLIENTS], fromRequires: [{ matchLabels: { 'weir:network': 'back' } }] }],
+      },
+    ],
+    entries: [],
+  },
+  {
+    name: 'that ask for nothing leave the network one entry',
+    rules: [{ ingress: [{ fromEndpoints: [{}], fromRequires: [{}] }] }],
+    entries: [`allow ${PEER_NETWORK} 0/0/0`],
+  },
+  {
+    name: 'are for labels: entities and anybody on a port are as they were',
+    rules: [
+      { ingress: [{ fromRequires: [PROD] }] },
+      { ingress: [{ fromEntities: ['host'] }, { icmps: [{ fields: [{ type: 8 }] }] }] },
+    ],
+    entries: ['allow 1 0/0/0', 'allow 0 1/8/16'],
+  },
+  {
+    name: 'of one direction leave the other alone',
+    rules: [{ ingress: [{ fromRequires: [PROD] }], egress: [{ toEndpoints: [{}] }] }],
+    entries: [`allow ${PEER_NETWORK} 0/0/0`],
+  },
+  {
+    name: 'leave denials whole',
+    rules: [{ ingress: [{ fromRequires: [PROD] }], ingressDeny: [{ fromEndpoints: [CLIENTS] }] }],
+    entries: ['deny 257 0/0/0', 'deny 258 0/0/0'],
+  },
+  {
+    name: 'of rules for others do not count',
+    rules: [
+      { endpointSelector: { matchLabels: { id: 'client' } }, ingress: [{ fromRequires: [PROD] }] },
+      { ingress: [{ fromEndpoints: [{}] }] },
+    ],
+    entries: [`allow ${PEER_NETWORK} 0/0/0`],
+  },
+];
+
+for (const { name, rules, entries } of REQUIRED) {
+  test(`requirements ${name}`, () => {
+    assert.deepEqual(entriesOf(rules, WEB, [WEB, CLIENT, NEAR, FAR]), entries);
+  });
 }
 
 test('10,000 ports for 50 subjects resolve to 10,000 entries each, and a deny over them to one', () => {

@@ -1,6 +1,6 @@
 import { RESERVED, isEndpointIdentity } from '../identity/index.ts';
 import type { CompiledItem, CompiledPolicy, CompiledRule, PeerSpec } from './compile.ts';
-import { type Direction, EntryGroup, type PolicyEntry, type PortSet } from './entry.ts';
+import { type Direction, EntryGroup, PEER_NETWORK, type PolicyEntry, type PortSet } from './entry.ts';
 import { type Peer, type PolicyContext, defaultEntries, sameNetwork } from './isolation.ts';
 import type { Selector } from './selector.ts';
 
@@ -34,13 +34,18 @@ export function resolve(
 /** Like the other reserved identities it is a peer of everybody, named or not. */
 const INIT: Peer = { id: RESERVED.init, labels: ['reserved:init'] };
 
+interface KnownPeer {
+  peer: Peer;
+  isNear: boolean;
+}
+
 /** A subject among its peers: who of them an item admits. */
 export class Side {
   readonly rules: CompiledRule[];
   readonly #policy: CompiledPolicy;
   readonly #subject: Peer;
   readonly #mode: PolicyContext['mode'];
-  readonly #endpoints: { peer: Peer; isNear: boolean }[];
+  readonly #endpoints: KnownPeer[];
   readonly #rangeIds = new Map<string, number>();
 
   /** The parameters of `resolve`. */
@@ -61,13 +66,13 @@ export class Side {
   }
 
   /** The identities and classes an item admits. */
-  admitted(spec: PeerSpec): Set<number> {
-    const numbers = new Set(spec.numbers);
-    for (const { peer, isNear } of this.#endpoints) {
-      const every = spec.everyEndpoint && peer.id !== RESERVED.init;
-      if (every || spec.selectors.some((selector) => admits(selector, peer, isNear))) numbers.add(peer.id);
-    }
-    for (const id of this.#rangesOf(spec)) numbers.add(id);
+  admitted(direction: Direction, { peers, verdict }: CompiledItem): Set<number> {
+    const requires = verdict === 'allow' ? this.rules.flatMap((rule) => rule.requires[direction]) : [];
+    const numbers = new Set(peers.numbers);
+    // The class is who shares a network, whatever the labels: where labels are required it says too much.
+    if (peers.everyNear && requires.length === 0) numbers.add(PEER_NETWORK);
+    for (const known of this.#endpoints) if (selects(peers, requires, known)) numbers.add(known.peer.id);
+    for (const id of this.#rangesOf(peers)) numbers.add(id);
     return numbers;
   }
 
@@ -82,6 +87,13 @@ export class Side {
       }
     }
   }
+}
+
+function selects(spec: PeerSpec, requires: readonly Selector[], { peer, isNear }: KnownPeer): boolean {
+  if (spec.everyEndpoint && peer.id !== RESERVED.init) return true;
+  const isNamed = spec.selectors.some((selector) => admits(selector, peer, isNear));
+  const isOneOfAll = spec.everyNear && isNear && requires.length > 0;
+  return (isNamed || isOneOfAll) && requires.every((selector) => selector.matches(peer));
 }
 
 /** Selectors reach as far as the subject's networks unless they say how far. */
@@ -99,7 +111,7 @@ function resolveDirection(direction: Direction, side: Side, enforced: boolean): 
   if (!enforced) for (const entry of defaultEntries(direction)) add(entry);
   for (const rule of side.rules) {
     for (const item of rule.items[direction]) {
-      for (const peer of side.admitted(item.peers)) {
+      for (const peer of side.admitted(direction, item)) {
         for (const ports of item.ports) add(entryOf({ direction, peer, item, rule }, ports));
       }
     }

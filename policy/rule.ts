@@ -65,6 +65,8 @@ export interface IcmpRule {
 /** Peer AND port (or ICMP type, never both); at most one of the peer members. A member that is an empty list means nobody; none of them, anybody. */
 export interface IngressItem {
   fromEndpoints?: LabelSelector[];
+  /** Grants nothing: whoever a `fromEndpoints` of any rule admits to these subjects must match all of it as well. */
+  fromRequires?: LabelSelector[];
   fromCIDR?: string[];
   fromCIDRSet?: CidrRange[];
   fromEntities?: Entity[];
@@ -74,6 +76,7 @@ export interface IngressItem {
 
 export interface EgressItem {
   toEndpoints?: LabelSelector[];
+  toRequires?: LabelSelector[];
   toCIDR?: string[];
   toCIDRSet?: CidrRange[];
   toEntities?: Entity[];
@@ -92,4 +95,6 @@ export interface Rule {
   egressDeny?: EgressItem[];
   /** Whether the rule denies what no rule allows; absent: in the directions it has items for. */
   enableDefaultDeny?: { ingress?: boolean; egress?: boolean };
+  /** Goes along with the flows that the rule decides. */
+  log?: { value: string };
 }

@@ -1,3 +1,4 @@
+import { isEndpointIdentity } from '../identity/index.ts';
 import type { CompiledItem, CompiledPolicy, CompiledRule } from './compile.ts';
 import type { Decision } from './decide.ts';
 import { PEER_ANY, entryCovers } from './entry.ts';
@@ -102,11 +103,20 @@ interface Explaining {
 function explainRule(rule: CompiledRule, side: SideTrace, how: Explaining): string[] {
   const items = rule.items[side.direction];
   if (items.length === 0) return [`${titleOf(rule)}: selected, says nothing on ${side.direction}`];
-  return [`${titleOf(rule)}: selected`, ...items.flatMap((item) => explainItem(item, side, how))];
+  const unmet = isEndpointIdentity(side.peer.id)
+    ? rule.requires[side.direction].filter((selector) => !selector.matches(side.peer))
+    : [];
+  return [
+    `${titleOf(rule)}: selected`,
+    ...unmet.map(({ text }) => `    Found unsatisfied ${REQUIRES[side.direction]} constraint ${text}`),
+    ...items.flatMap((item) => explainItem(item, side, how)),
+  ];
 }
 
+const REQUIRES = { ingress: 'FromRequires', egress: 'ToRequires' };
+
 function explainItem(item: CompiledItem, side: SideTrace, { view, probes, context }: Explaining): string[] {
-  const admitted = view.admitted(item.peers);
+  const admitted = view.admitted(side.direction, item);
   const near = sameNetwork(side.subject, side.peer, context);
   const isPeer = [side.peer.id, classOf(side.peer, near), PEER_ANY].some((peer) => admitted.has(peer));
   const covered = probes.filter((probe) => coversProbe(item, probe)).map((probe) => probe.text);

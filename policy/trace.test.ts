@@ -174,3 +174,22 @@ test('the explanation names every rule, who matches and which ports are covered'
   );
   assert.match(text, /Final verdict: DENIED$/);
 });
+
+test('an unmet requirement is named beside the rule that has it, and for endpoints alone', () => {
+  const policy = compile(
+    parsePolicy(
+      '[{endpointSelector: {}, egress: [{toRequires: [{matchLabels: {env: prod}}]}]}, {endpointSelector: {}, egress: [{toEndpoints: [{}]}]}]',
+      'test',
+    ),
+  );
+  const explain = (to: string[]): TraceResult =>
+    trace(policy, { source: ['id=a'], destination: to, dports: [] }, CONTEXT);
+  const unmet = 'Found unsatisfied ToRequires constraint {"matchLabels":{"env":"prod"}}';
+  const denied = explain(['id=b']);
+  assert.equal(denied.verdict, 'denied');
+  assert.ok(denied.lines.join('\n').includes(`selected\n    ${unmet}\n`), denied.lines.join('\n'));
+  const allowed = explain(['id=b', 'env=prod']);
+  assert.equal(allowed.verdict, 'allowed');
+  for (const { lines } of [allowed, explain(['reserved:host'])])
+    assert.ok(!lines.join().includes('unsatisfied'));
+});
