@@ -1,0 +1,85 @@
+/** Invariant 6 and live connections: a revision is seen whole or not at all, and counts for what is already connected. */
+import assert from 'node:assert/strict';
+import { setPolicy } from './api.ts';
+import { importLabImage, remove, start } from './cast.ts';
+import { LabHost } from './host.ts';
+import { lab } from './lab-test.ts';
+import { finish, sendCommand, startReceiver } from './probe.ts';
+import type { Tally } from './probe.ts';
+import { sleep, until } from './run.ts';
+
+const CHANGES = 200;
+const NETWORK = 'net';
+
+const change = lab(
+  () => LabHost.start({ name: 'change' }),
+  async (host) => {
+    await importLabImage(host);
+    await host.agent();
+    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
+  },
+);
+
+const target = { matchLabels: { role: 'target' } };
+const friend = { matchLabels: { role: 'friend' } };
+
+/** Two ways to say the same of friends and strangers, with different entries, ranges and rule numbers. */
+const SAME_MEANING = [
+  [{ endpointSelector: target, ingress: [{ fromEndpoints: [friend] }] }],
+  [
+    { endpointSelector: { matchLabels: { role: 'nobody' } }, ingress: [{ fromCIDR: ['198.51.100.0/24'] }] },
+    {
+      endpointSelector: target,
+      ingress: [
+        { fromEndpoints: [friend], toPorts: [{ ports: [{ port: '8000', endPort: 9999, protocol: 'UDP' }] }] },
+      ],
+      ingressDeny: [{ fromEndpoints: [{ matchLabels: { role: 'stranger' } }] }],
+    },
+    { endpointSelector: friend, egress: [{ toEndpoints: [target] }, { toCIDR: ['203.0.113.0/24'] }] },
+  ],
+];
+
+change.test(`${CHANGES} policy changes under traffic: none of them is seen half`, async (host) => {
+  const to = await startReceiver(host, 'target', { network: NETWORK, labels: ['role=target'], port: 9000 });
+  await setPolicy(host, SAME_MEANING[0] ?? []);
+  const endless = { to, port: 9000, count: 0 };
+  const senders = {
+    steady: { role: 'friend', stream: { ...endless, tag: 'e', intervalUs: 500 } },
+    fresh: { role: 'friend', stream: { ...endless, tag: 'n', intervalUs: 2000, fresh: true } },
+    denied: { role: 'stranger', stream: { ...endless, tag: 'd', intervalUs: 2000, fresh: true } },
+  };
+  for (const [name, { role, stream }] of Object.entries(senders)) {
+    await start(host, name, { network: NETWORK, labels: [`role=${role}`], command: sendCommand(stream) });
+  }
+  for (let round = 1; round <= CHANGES; round++) await setPolicy(host, SAME_MEANING[round % 2] ?? []);
+  const [steady, fresh, denied] = await Promise.all(
+    Object.keys(senders).map((name) => finish<{ sent: number }>(host, name)),
+  );
+  const tallies = await finish<Record<string, Tally>>(host, 'target');
+  assert.ok(denied !== undefined && denied.sent > 100);
+  assert.deepEqual(tallies, {
+    e: { received: steady?.sent, last: (steady?.sent ?? 0) - 1 },
+    n: { received: fresh?.sent, last: (fresh?.sent ?? 0) - 1 },
+  });
+});
+
+change.test('a new deny cuts a live TCP connection, its end lets it go on', async (host) => {
+  await setPolicy(host, []);
+  await start(host, 'web', {
+    network: NETWORK,
+    labels: ['role=target'],
+    command: ['sh', '-c', 'tail -f /dev/null | nc -l -p 9000 >/tmp/heard'],
+  });
+  const talk = 'while :; do echo word; sleep 0.1; done | nc web 9000';
+  await start(host, 'talker', { network: NETWORK, labels: ['role=stranger'], command: ['sh', '-c', talk] });
+  const heard = async (): Promise<number> =>
+    Number(await host.docker('exec', 'web', 'stat', '-c', '%s', '/tmp/heard'));
+  await until('the first words arrive', async () => (await heard()) > 20);
+  await setPolicy(host, [{ endpointSelector: target, ingress: [{ fromEndpoints: [friend] }] }]);
+  const atDeny = await heard();
+  await sleep(1500);
+  assert.equal(await heard(), atDeny);
+  await setPolicy(host, []);
+  await until('words arrive again', async () => (await heard()) > atDeny, 20_000);
+  await remove(host);
+});
