@@ -90,7 +90,10 @@ export class Conntrack {
   async sweep(isGone: IsGone = () => false): Promise<void> {
     const now = tickNow();
     const gone = byBytes(isGone);
-    await this.#sweep(this.#nat.map, (_key, value) => value.readUInt32LE(NAT_EXPIRES) < now || gone(value, 0));
+    await this.#sweep(
+      this.#nat.map,
+      (_key, value) => value.readUInt32LE(NAT_EXPIRES) < now || gone(value, 0),
+    );
     await this.#sweep(
       this.#ct.map,
       (key, value) => value.readUInt32LE(CT_EXPIRES) < now || gone(key, 0) || gone(key, ADDRESS_BYTES),
