@@ -5,6 +5,7 @@
  * what differs between endpoints is in maps.
  */
 #include "lib/arp.h"
+#include "lib/fast.h"
 #include "lib/parse.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -90,9 +91,13 @@ static __always_inline int container_frame(struct __sk_buff *skb, struct context
 SEC("tc")
 int from_container(struct __sk_buff *skb)
 {
-	struct context *context = context_begin(DIRECTION_EGRESS);
-	int reason = context ? container_frame(skb, context) : DROP_NO_CONFIGURATION;
+	int action = fast_forward(skb), reason;
+	struct context *context;
 
+	if (action != FAST_MISS)
+		return action;
+	context = context_begin(DIRECTION_EGRESS);
+	reason = context ? container_frame(skb, context) : DROP_NO_CONFIGURATION;
 	return reason ? drop(skb, DIRECTION_EGRESS, reason) : context->action;
 }
 

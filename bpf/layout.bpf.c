@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /* Never loaded: names every type that user space shares, so that the compiler writes it into BTF (see scripts/generate-layout). */
 #include "lib/arp.h"
+#include "lib/fast.h"
 #include "lib/parse.h"
 
 #define EXPORT(kind, name) const kind name *weir_export_##name __attribute__((used))
@@ -13,6 +14,7 @@ EXPORT(struct, ipcache_entry);
 EXPORT(struct, policy_key);
 EXPORT(struct, policy_entry);
 EXPORT(struct, ct_key);
+EXPORT(struct, ct_end);
 EXPORT(struct, ct_entry);
 EXPORT(struct, nat_key);
 EXPORT(struct, nat_entry);

@@ -238,6 +238,27 @@ export function encodeCtKey(value: CtKey, bytes: Buffer = Buffer.alloc(40), at =
   return bytes;
 }
 
+/** struct ct_end */
+export interface CtEnd {
+  ifindex: number;
+  mac: string;
+  gatewayMac: string;
+}
+export const ctEndSize = 16;
+export function decodeCtEnd(bytes: Buffer, at = 0): CtEnd {
+  return {
+    ifindex: bytes.readUInt32LE(at),
+    mac: readMac(bytes, at + 4),
+    gatewayMac: readMac(bytes, at + 10),
+  };
+}
+export function encodeCtEnd(value: CtEnd, bytes: Buffer = Buffer.alloc(16), at = 0): Buffer {
+  bytes.writeUInt32LE(value.ifindex, at);
+  writeMac(bytes, value.mac, at + 4);
+  writeMac(bytes, value.gatewayMac, at + 10);
+  return bytes;
+}
+
 /** struct ct_entry */
 export interface CtEntry {
   expires: number;
@@ -249,8 +270,11 @@ export interface CtEntry {
   natPort: number;
   flags: number;
   stamp: number;
+  epoch: number;
+  low: CtEnd;
+  high: CtEnd;
 }
-export const ctEntrySize = 28;
+export const ctEntrySize = 64;
 export function decodeCtEntry(bytes: Buffer, at = 0): CtEntry {
   return {
     expires: bytes.readUInt32LE(at),
@@ -262,9 +286,12 @@ export function decodeCtEntry(bytes: Buffer, at = 0): CtEntry {
     natPort: bytes.readUInt16BE(at + 20),
     flags: bytes.readUInt8(at + 22),
     stamp: bytes.readUInt32LE(at + 24),
+    epoch: bytes.readUInt32LE(at + 28),
+    low: decodeCtEnd(bytes, at + 32),
+    high: decodeCtEnd(bytes, at + 48),
   };
 }
-export function encodeCtEntry(value: CtEntry, bytes: Buffer = Buffer.alloc(28), at = 0): Buffer {
+export function encodeCtEntry(value: CtEntry, bytes: Buffer = Buffer.alloc(64), at = 0): Buffer {
   bytes.writeUInt32LE(value.expires, at);
   bytes.writeUInt32LE(value.generation, at + 4);
   bytes.writeUInt32LE(value.sourceIdentity, at + 8);
@@ -274,6 +301,9 @@ export function encodeCtEntry(value: CtEntry, bytes: Buffer = Buffer.alloc(28), 
   bytes.writeUInt16BE(value.natPort, at + 20);
   bytes.writeUInt8(value.flags, at + 22);
   bytes.writeUInt32LE(value.stamp, at + 24);
+  bytes.writeUInt32LE(value.epoch, at + 28);
+  encodeCtEnd(value.low, bytes, at + 32);
+  encodeCtEnd(value.high, bytes, at + 48);
   return bytes;
 }
 

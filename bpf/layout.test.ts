@@ -31,6 +31,7 @@ const CODECS: Record<string, Codec> = {
     unused: 0,
   },
   ctKey: { size: l.ctKeySize, decode: l.decodeCtKey, encode: l.encodeCtKey, unused: 2 },
+  ctEnd: { size: l.ctEndSize, decode: l.decodeCtEnd, encode: l.encodeCtEnd, unused: 0 },
   ctEntry: { size: l.ctEntrySize, decode: l.decodeCtEntry, encode: l.encodeCtEntry, unused: 1 },
   natKey: { size: l.natKeySize, decode: l.decodeNatKey, encode: l.encodeNatKey, unused: 3 },
   natEntry: { size: l.natEntrySize, decode: l.decodeNatEntry, encode: l.encodeNatEntry, unused: 2 },

@@ -9,7 +9,7 @@ import * as layout from './layout.gen.ts';
 /** Map names; each is pinned under this name. */
 export const MAPS = [
   ...['weir_config', 'weir_device', 'weir_endpoint', 'weir_ipcache', 'weir_policy', 'weir_ct', 'weir_nat'],
-  ...['weir_fragment', 'weir_uplink', 'weir_metrics', 'weir_events'],
+  ...['weir_fragment', 'weir_uplink', 'weir_epoch', 'weir_metrics', 'weir_events'],
 ] as const;
 
 const number32: Codec<number> = {
@@ -45,13 +45,23 @@ function encodeMetric(): Buffer {
 
 /** The maps of a loaded object; closed with it. */
 export function openMaps(object: BpfObject) {
-  const typed = <K, V>(name: (typeof MAPS)[number], key: Codec<K>, value: Codec<V>): TypedMap<K, V> =>
-    new TypedMap(object.map(name), key, value);
+  const typed = <K, V>(
+    name: (typeof MAPS)[number],
+    ...rest: [Codec<K>, Codec<V>, (() => void)?]
+  ): TypedMap<K, V> => new TypedMap(object.map(name), ...rest);
   const l = layout;
+  const epoch = typed('weir_epoch', number32, number32);
+  // what the datapath remembers of endpoints holds until they change
+  const forget = (): void => epoch.set(0, ((epoch.get(0) ?? 0) + 1) >>> 0);
   return {
     config: typed('weir_config', number32, codec(l.configSize, l.encodeConfig, l.decodeConfig)),
-    device: typed('weir_device', number32, codec(l.deviceSize, l.encodeDevice, l.decodeDevice)),
-    endpoint: typed('weir_endpoint', address, codec(l.endpointSize, l.encodeEndpoint, l.decodeEndpoint)),
+    device: typed('weir_device', number32, codec(l.deviceSize, l.encodeDevice, l.decodeDevice), forget),
+    endpoint: typed(
+      'weir_endpoint',
+      address,
+      codec(l.endpointSize, l.encodeEndpoint, l.decodeEndpoint),
+      forget,
+    ),
     ipcache: typed(
       'weir_ipcache',
       codec(l.ipcacheKeySize, l.encodeIpcacheKey, l.decodeIpcacheKey),

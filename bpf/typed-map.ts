@@ -12,11 +12,14 @@ export class TypedMap<K, V> {
   readonly map: BpfMap;
   readonly #key: Codec<K>;
   readonly #value: Codec<V>;
+  readonly #onChange: () => void;
 
-  constructor(map: BpfMap, key: Codec<K>, value: Codec<V>) {
+  /** `onChange` is called after every write by way of this object. */
+  constructor(map: BpfMap, key: Codec<K>, value: Codec<V>, onChange: () => void = () => {}) {
     this.map = map;
     this.#key = key;
     this.#value = value;
+    this.#onChange = onChange;
   }
 
   get(key: K): V | undefined {
@@ -26,10 +29,13 @@ export class TypedMap<K, V> {
 
   set(key: K, value: V): void {
     this.map.update(this.#key.encode(key), this.#value.encode(value));
+    this.#onChange();
   }
 
   delete(key: K): boolean {
-    return this.map.delete(this.#key.encode(key));
+    const wasThere = this.map.delete(this.#key.encode(key));
+    this.#onChange();
+    return wasThere;
   }
 
   /** In batches where the kernel has them. Not atomic: a reader may see some of them before the others. */
@@ -41,12 +47,14 @@ export class TypedMap<K, V> {
       Buffer.concat(entries.map(([, value]) => this.#value.encode(value))),
       entries.length,
     );
+    this.#onChange();
   }
 
   /** Keys that are not there are passed over. */
   deleteAll(keys: readonly K[]): void {
-    if (keys.length > 0)
-      this.map.deleteBatch(Buffer.concat(keys.map((key) => this.#key.encode(key))), keys.length);
+    if (keys.length === 0) return;
+    this.map.deleteBatch(Buffer.concat(keys.map((key) => this.#key.encode(key))), keys.length);
+    this.#onChange();
   }
 
   *entries(): Generator<[K, V]> {

@@ -26,3 +26,18 @@ static __always_inline const struct config *config_get(void)
 
 	return bpf_map_lookup_elem(&weir_config, &zero);
 }
+
+/* Counts the changes of endpoints and devices. What was remembered about them under another count is forgotten. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} weir_epoch SEC(".maps");
+
+static __always_inline const __u32 *epoch_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&weir_epoch, &zero);
+}

@@ -38,6 +38,13 @@ struct ct_key {
 	__u8 unused[2];
 };
 
+/* Where an end is, if it is an endpoint of this host: what the fast path needs to know to hand its packets on. */
+struct ct_end {
+	__u32 ifindex; /* host side of its veth pair; 0 = not on this host */
+	__u8 mac[6];
+	__u8 gateway_mac[6];
+};
+
 /* Source and destination are those of the first packet. */
 struct ct_entry {
 	__u32 expires; /* tick */
@@ -50,6 +57,9 @@ struct ct_entry {
 	__u8 flags;	 /* enum ct_flag */
 	__u8 unused;
 	__u32 stamp; /* when it was last written, by the coarse clock */
+	__u32 epoch; /* of the endpoints it was last written on */
+	struct ct_end low;
+	struct ct_end high;
 };
 
 struct {

@@ -17,6 +17,7 @@ struct side {
 	__u16 endpoint; /* its id; 0 = not on this host */
 	__u16 flags;	/* enum endpoint_flag */
 	__u32 reach;	/* enum ipcache_flag */
+	struct ct_end end;
 	__u32 unused;
 	__u16 spaces[SPACES_MAX] __attribute__((aligned(8)));
 };
@@ -37,6 +38,7 @@ struct context {
 	struct policy_result verdict; /* of the side that decided last */
 	struct rewrite rewrite;
 	__u32 generation; /* read once: no packet sees two revisions of the policy */
+	__u32 epoch;	  /* read before any endpoint */
 	__u32 trace_level;
 	__u32 expires;	 /* tick, of the connection */
 	__u32 action;	 /* what the entry program returns for an admitted packet */
@@ -68,11 +70,13 @@ static __always_inline struct context *context_begin(enum policy_direction direc
 {
 	const struct config *config = config_get();
 	struct context *context = context_get();
+	const __u32 *epoch = epoch_get();
 
-	if (!context || !config)
+	if (!context || !config || !epoch)
 		return 0;
 	__builtin_memset(context, 0, sizeof(*context));
 	context->generation = config->generation;
+	context->epoch = *epoch;
 	context->trace_level = config->trace_level;
 	context->direction = direction;
 	return context;
@@ -85,6 +89,9 @@ static __always_inline void side_of_endpoint(const struct endpoint *endpoint, st
 	side->endpoint = endpoint->id;
 	side->flags = endpoint->flags;
 	side->reach = 0;
+	side->end.ifindex = endpoint->ifindex;
+	mac_copy(side->end.mac, endpoint->mac);
+	mac_copy(side->end.gateway_mac, endpoint->gateway_mac);
 	__builtin_memcpy(side->spaces, endpoint->spaces, sizeof(side->spaces));
 }
 
@@ -94,6 +101,7 @@ static __always_inline void side_of_ipcache(const struct addr *address, struct s
 
 	side->endpoint = 0;
 	side->flags = 0;
+	side->end.ifindex = 0;
 	__builtin_memset(side->spaces, 0, sizeof(side->spaces));
 	side->identity = entry ? entry->identity : IDENTITY_WORLD;
 	side->reach = entry ? entry->flags : 0;

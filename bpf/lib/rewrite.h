@@ -10,20 +10,25 @@
 #define IP_SOURCE_OFFSET (L3_OFFSET + __builtin_offsetof(struct iphdr, saddr))
 #define IP_DESTINATION_OFFSET (L3_OFFSET + __builtin_offsetof(struct iphdr, daddr))
 
+/* TTL is the high byte of its word, so the checksum grows by as much (RFC 1141). */
+static __always_inline void ttl_lower(struct iphdr *ip)
+{
+	__u32 check = (__u32)ip->check + bpf_htons(0x0100);
+
+	ip->check = check + (check >= 0xffff);
+	ip->ttl--;
+}
+
 /* One hop less to live (RFC 1812 section 5.3.1). Returns 0 or a drop reason. */
 static __always_inline int ttl_decrement(struct __sk_buff *skb)
 {
 	struct iphdr *ip = HEADER_AT(skb, L3_OFFSET, struct iphdr);
-	__u32 check;
 
 	if (!ip)
 		return DROP_INVALID;
 	if (ip->ttl <= 1)
 		return DROP_TTL_EXCEEDED;
-	/* TTL is the high byte of its word, so the checksum grows by as much (RFC 1141) */
-	check = (__u32)ip->check + bpf_htons(0x0100);
-	ip->check = check + (check >= 0xffff);
-	ip->ttl--;
+	ttl_lower(ip);
 	return 0;
 }
 

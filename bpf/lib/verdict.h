@@ -71,6 +71,17 @@ static __always_inline int flow_decide(struct __sk_buff *skb, struct context *co
 	return reason;
 }
 
+/* Notes when and where the connection was found good: where before when, for the fast path of other CPUs. */
+static __always_inline void ct_stamp_entry(struct ct_entry *entry, const struct context *context, bool high)
+{
+	entry->low = high ? context->destination.end : context->source.end;
+	entry->high = high ? context->source.end : context->destination.end;
+	entry->expires = tick_now() + ct_lifetime(context->packet.tuple.protocol, entry->flags);
+	barrier();
+	entry->epoch = context->epoch;
+	entry->stamp = ct_stamp();
+}
+
 /* Decides the flow and, where it may be, writes its entry. Returns 0 or a drop reason. */
 __noinline int flow_admit(struct __sk_buff *skb)
 {
@@ -98,8 +109,7 @@ __noinline int flow_admit(struct __sk_buff *skb)
 	entry.flags = ct_flags_after(context->ct_flags & ~CT_HIGH_ASKED, &context->packet, context->reply);
 	if (context->reply != high)
 		entry.flags |= CT_HIGH_ASKED;
-	entry.expires = tick_now() + ct_lifetime(key.protocol, entry.flags);
-	entry.stamp = ct_stamp();
+	ct_stamp_entry(&entry, context, high);
 	context->expires = entry.expires;
 	context->changed = true;
 	return bpf_map_update_elem(&weir_ct, &key, &entry, BPF_ANY) < 0 ? DROP_CT_INSERT_FAILED : 0;
@@ -116,15 +126,15 @@ static __always_inline bool ct_still_holds(const struct ct_entry *entry, struct 
 }
 
 /* Notes what the packet does to its connection. */
-static __always_inline void ct_advance(struct ct_entry *entry, struct context *context, bool fresh)
+static __always_inline void ct_advance(struct ct_entry *entry, struct context *context, bool fresh, bool high)
 {
 	__u8 flags = ct_flags_after(entry->flags, &context->packet, context->reply);
 
+	fresh = fresh && entry->epoch == context->epoch;
 	if (!context->packet.is_error && (!fresh || flags != entry->flags)) {
 		context->changed = flags != entry->flags;
 		entry->flags = flags;
-		entry->expires = tick_now() + ct_lifetime(context->packet.tuple.protocol, flags);
-		entry->stamp = ct_stamp();
+		ct_stamp_entry(entry, context, high);
 	}
 	context->expires = entry->expires;
 }
@@ -162,7 +172,7 @@ __noinline int flow_verdict(struct __sk_buff *skb, __u32 answers)
 		context->nat_port = entry->nat_port;
 		if (ct_still_holds(entry, context)) {
 			context->ct_state = packet->is_error ? CT_RELATED : context->reply ? CT_REPLY : CT_ESTABLISHED;
-			ct_advance(entry, context, fresh);
+			ct_advance(entry, context, fresh, high);
 			return 0;
 		}
 	} else if (packet->is_error || (packet->tuple.answers && !answers)) {

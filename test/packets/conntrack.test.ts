@@ -91,8 +91,8 @@ runCases([
         protocol: TCP,
         highAsks: 0,
       });
-      const { expires, stamp, ...rest } = entry;
-      assert.ok(stamp > 0 && expires > 0);
+      const { expires, stamp, epoch, ...rest } = entry;
+      assert.ok(stamp > 0 && expires > 0 && epoch > 0);
       assert.deepEqual(rest, {
         generation: rig.generation,
         sourceIdentity: web.identity,
@@ -101,6 +101,8 @@ runCases([
         destinationEndpoint: db.id,
         natPort: 0,
         flags: 0,
+        low: { ifindex: rig.ifindex(web.name), mac: web.mac, gatewayMac: web.gatewayMac },
+        high: { ifindex: rig.ifindex(db.name), mac: db.mac, gatewayMac: db.gatewayMac },
       });
       lives(rig, 56);
     },

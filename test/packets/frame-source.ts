@@ -75,7 +75,8 @@ export class FrameSource {
     const to = random.once(10) ? random.pick(ODD_PLACES) : random.pick(PLACES);
     if (random.once(60)) return { where: leaving(role), role, frame: this.#arp(role).bytes() };
     const packet = this.#above(packetFrom(role, to), random);
-    return { where: leaving(role), role, frame: this.#seenAs(packet) };
+    const device = random.once(15) ? random.pick(ROLES) : role;
+    return { where: leaving(device), role: device, frame: this.#seenAs(packet) };
   }
 
   #entering(): Shot {

@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import { DatapathObject, decodeEvent, TraceLevel } from '../../bpf/index.ts';
 import type { Endpoint, Event, Maps, ProgramName } from '../../bpf/index.ts';
+import type { BpfMap } from '../../kernel/index.ts';
 import { hasFeature, Netlink, requireBpffs, RingBuffer, testRun, writeSysctl } from '../../kernel/index.ts';
 import { host, NAT, native, nobody, partner, ROLES, router, uplink } from '../support/cast.ts';
 import type { Role } from '../support/cast.ts';
@@ -31,6 +32,10 @@ export function endpointOf(role: Role, ifindex: number): Endpoint {
   const gateway = Buffer.from(role.gateway.split('.').map(Number)).readUInt32BE();
   const { identity, container, id, mac, gatewayMac, spaces } = role;
   return { ifindex, identity, container, gateway, id, flags: 0, mac, gatewayMac, spaces };
+}
+
+function clear(map: BpfMap): void {
+  for (const key of [...map.keys()]) map.delete(key);
 }
 
 /** One a file: it moves the whole test file into a network namespace of its own. */
@@ -77,18 +82,8 @@ export class Rig {
   /** Everything as at the start: the cast present, default isolation, no connections. */
   reset(): void {
     const { maps } = this;
-    for (const map of [
-      maps.ct,
-      maps.nat,
-      maps.fragment,
-      maps.endpoint,
-      maps.device,
-      maps.ipcache,
-      maps.policy,
-      maps.uplink,
-    ]) {
-      for (const key of [...map.map.keys()]) map.map.delete(key);
-    }
+    for (const map of [maps.ct, maps.nat, maps.fragment, maps.endpoint, maps.device]) clear(map.map);
+    for (const map of [maps.ipcache, maps.policy, maps.uplink]) clear(map.map);
     this.configure({
       generation: GENERATION,
       traceLevel: TraceLevel.TRACE_MEDIUM,
@@ -136,7 +131,7 @@ export class Rig {
 
   /** Replaces the policy in force, under the same generation unless one is given. */
   policy(entries: Entry[], generation: number = this.generation): void {
-    for (const [key] of [...this.maps.policy.entries()]) this.maps.policy.delete(key);
+    clear(this.maps.policy.map);
     fillPolicy(this.maps, generation, entries);
     this.configure({ generation });
   }

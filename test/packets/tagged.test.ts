@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import type { Socket } from 'node:dgram';
 import { after, test } from 'node:test';
 import { DropReason, PolicyDirection } from '../../bpf/index.ts';
 import { attachClsact, BpfObject } from '../../kernel/index.ts';
@@ -24,29 +25,30 @@ function ip(...words: string[]): void {
   assert.equal(status, 0, `ip ${words.join(' ')}: ${stderr}`);
 }
 
-async function send(address: string): Promise<void> {
-  const socket = createSocket('udp4');
+async function send(socket: Socket): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    socket.send('hello', 9, address, (error) => (error === null ? resolve() : reject(error)));
+    socket.send('longer than the headers of a segment', 9, db.ip, (error) =>
+      error === null ? resolve() : reject(error),
+    );
   });
-  socket.close();
 }
 
 function dropped(): bigint {
   return rig.metric(DropReason.DROP_VLAN, PolicyDirection.DIRECTION_EGRESS).packets;
 }
 
-test('a tagged frame is refused on its way out', async () => {
+test('a tagged frame is refused on its way out, even in the middle of a connection', async () => {
   const inside = `${web.name}-c`;
   await rig.attach('from_container', web.name);
   ip('address', 'add', `${web.ip}/32`, 'dev', inside);
   ip('neighbour', 'add', db.ip, 'lladdr', web.gatewayMac, 'dev', inside);
   ip('route', 'add', `${db.ip}/32`, 'dev', inside);
-  await send(db.ip);
-  assert.equal(dropped(), 0n, 'an untagged frame is not');
   const object = BpfObject.load(compile(TAG), { name: 'tag' });
+  const socket = createSocket('udp4').unref();
+  await send(socket);
+  assert.equal(dropped(), 0n, 'an untagged frame is not');
   attachClsact(object.program('tag'), rig.ifindex(inside), 'egress');
-  await send(db.ip);
+  await send(socket);
   assert.equal(dropped(), 1n);
   object.close();
 });
