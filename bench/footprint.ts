@@ -49,6 +49,7 @@ function row(what: string, unit: string, value: number, bar?: Bar): FigureRow {
 }
 
 export async function footprint(stage: Stage): Promise<Report> {
+  await stage.restartAgent(); // earlier benches have left their garbage in it
   for (let index = 0; index < ENDPOINTS; index++)
     await stage.start(`idle-${index}`, NETWORKS.weir, ['sleep', '1d'], [`number=${index}`]);
   await sleep(SETTLE_MS);
