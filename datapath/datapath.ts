@@ -78,7 +78,7 @@ export class Datapath {
     const cidrs = new CidrIdentities(ipcache.sources.policy);
     this.enforcement = new Enforcement({ policyMap, ipcache, cidrs, context });
     this.conntrack = new Conntrack(maps);
-    this.uplinks = new Uplinks({ netlink, object, log, names: options.uplinks });
+    this.uplinks = new Uplinks({ netlink, object, tcx, log, names: options.uplinks });
     const mtu = (): number => this.uplinks.current[0]?.mtu ?? DEFAULT_MTU;
     this.#devices = new EndpointDevices({ netlink, object, tcx, nodeAddress, log });
     this.endpoints = new EndpointTable({ devices: this.#devices, maps, mtu, log });

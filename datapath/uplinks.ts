@@ -9,6 +9,8 @@ import type { Uplink } from './uplink-choice.ts';
 export interface UplinkOptions {
   netlink: Pick<Netlink, 'links' | 'addresses' | 'routes'>;
   object: Pick<DatapathObject, 'attach' | 'detach' | 'attached' | 'maps'>;
+  /** Whether the kernel has tcx; without it the program is a filter. */
+  tcx: boolean;
   log: Log;
   /** Names of the uplinks; empty: found. */
   names: string[];
@@ -58,8 +60,8 @@ export class Uplinks {
 
   async #release({ ifindex, name }: Uplink): Promise<void> {
     const { object, log } = this.#options;
-    object.maps.uplink.delete(ifindex);
-    await this.#detach(name, ifindex);
+    this.#forget(ifindex);
+    await object.detach(name);
     this.#current = this.#current.filter((uplink) => uplink.ifindex !== ifindex);
     log.warn('uplink has gone', { name });
   }
@@ -67,20 +69,16 @@ export class Uplinks {
   /** What an earlier process called uplinks and this one does not. */
   async #releaseFormer(found: Uplink[]): Promise<void> {
     const { object } = this.#options;
-    const isFound = (ifindex: number): boolean => found.some((item) => item.ifindex === ifindex);
-    for (const [ifindex] of [...object.maps.uplink.entries()]) {
-      if (isFound(ifindex)) continue;
-      object.maps.uplink.delete(ifindex);
-      detachClsact(ifindex, 'ingress');
-    }
+    for (const [ifindex] of [...object.maps.uplink.entries()])
+      if (!found.some((item) => item.ifindex === ifindex)) this.#forget(ifindex);
     const names = object.attached().filter((name) => !ENDPOINT_DEVICE.test(name));
     for (const name of names) if (!found.some((item) => item.name === name)) await object.detach(name);
   }
 
-  /** Where the kernel has no tcx the program is a filter. */
-  async #detach(name: string, ifindex: number): Promise<void> {
-    await this.#options.object.detach(name);
-    detachClsact(ifindex, 'ingress');
+  #forget(ifindex: number): void {
+    const { object, tcx } = this.#options;
+    object.maps.uplink.delete(ifindex);
+    if (!tcx) detachClsact(ifindex, 'ingress');
   }
 
   #setDefault(ifindex: number): void {

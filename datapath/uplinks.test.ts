@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { silentLog } from '../base/index.ts';
+import type { InterfaceAddress, Link } from '../kernel/index.ts';
+import { fakeMaps } from './fake-maps.test-support.ts';
+import type { FakeMaps } from './fake-maps.test-support.ts';
+import { Uplinks } from './uplinks.ts';
+
+interface Host {
+  links: Link[];
+  addresses: InterfaceAddress[];
+}
+
+/** A host of one device, or none, and a datapath that writes down what is done to it. */
+class Rig {
+  readonly fake: FakeMaps = fakeMaps();
+  readonly log: string[] = [];
+  host: Host = { links: [], addresses: [] };
+  /** Names of pinned links. */
+  pinned: string[] = [];
+  uplinks = this.restart();
+
+  constructor() {
+    this.fake.maps.config.set(0, { generation: 1, traceLevel: 0, uplink: 0, natLow: 1, natHigh: 2 });
+  }
+
+  restart(): Uplinks {
+    const { maps } = this.fake;
+    const object = {
+      maps,
+      attach: async (
+        _program: string,
+        { name, ifindex }: { name: string; ifindex: number },
+      ): Promise<void> => {
+        this.log.push(`attach ${name} ${ifindex}`);
+        this.pinned.push(name);
+      },
+      detach: async (name: string): Promise<void> => {
+        this.log.push(`detach ${name}`);
+        this.pinned = this.pinned.filter((pinned) => pinned !== name);
+      },
+      attached: () => this.pinned,
+    };
+    const netlink = { links: () => this.host.links, addresses: () => this.host.addresses, routes: () => [] };
+    return (this.uplinks = new Uplinks({ netlink, object, tcx: true, log: silentLog, names: [] }));
+  }
+
+  /** What was done since the last call. */
+  async refresh(index?: number, name = 'eth0', address = '192.0.2.7'): Promise<string[]> {
+    this.log.length = 0;
+    const links =
+      index === undefined
+        ? []
+        : [{ index, name, mac: '', mtu: 1400, up: true, carrier: true, loopback: false }];
+    const own = { ifindex: index ?? 0, address, length: 24, family: 4, scope: 'global' } as const;
+    this.host = { links, addresses: index === undefined ? [] : [own] };
+    await this.uplinks.refresh();
+    return [...this.log];
+  }
+
+  get inMap(): unknown {
+    const { maps } = this.fake;
+    const found = [...maps.uplink.entries()].map(([ifindex, { ip4 }]) => `${ifindex} ${ip4}`);
+    return { found, default: maps.config.get(0)?.uplink };
+  }
+}
+
+const ETH0 = 2;
+
+test('an uplink that appears gets the program and is the default; nothing is done twice', async () => {
+  const rig = new Rig();
+  assert.deepEqual(await rig.refresh(), []);
+  assert.deepEqual(await rig.refresh(ETH0), [`attach eth0 ${ETH0}`]);
+  assert.deepEqual(rig.inMap, { found: [`${ETH0} 192.0.2.7`], default: ETH0 });
+  assert.deepEqual(rig.uplinks.current, [{ ifindex: ETH0, name: 'eth0', mtu: 1400, address: '192.0.2.7' }]);
+  assert.deepEqual(await rig.refresh(ETH0), []);
+});
+
+test('a new address is followed, the program stays', async () => {
+  const rig = new Rig();
+  await rig.refresh(ETH0);
+  assert.deepEqual(await rig.refresh(ETH0, 'eth0', '192.0.2.99'), []);
+  assert.deepEqual(rig.inMap, { found: [`${ETH0} 192.0.2.99`], default: ETH0 });
+});
+
+test('an uplink that goes leaves nothing', async () => {
+  const rig = new Rig();
+  await rig.refresh(ETH0);
+  assert.deepEqual(await rig.refresh(), ['detach eth0']);
+  assert.deepEqual(rig.inMap, { found: [], default: 0 });
+  assert.deepEqual(rig.pinned, []);
+});
+
+test('one that was deleted and made again under its name has its program', async () => {
+  const rig = new Rig();
+  await rig.refresh(ETH0);
+  assert.deepEqual(await rig.refresh(ETH0 + 1), ['detach eth0', `attach eth0 ${ETH0 + 1}`]);
+  assert.deepEqual(rig.pinned, ['eth0']);
+  assert.deepEqual(rig.inMap, { found: [`${ETH0 + 1} 192.0.2.7`], default: ETH0 + 1 });
+});
+
+test('one that is renamed is never without its program', async () => {
+  const rig = new Rig();
+  await rig.refresh(ETH0);
+  assert.deepEqual(await rig.refresh(ETH0, 'wan0'), [`attach wan0 ${ETH0}`, 'detach eth0']);
+  assert.deepEqual(rig.pinned, ['wan0']);
+});
+
+test('after a restart the program is put in place of the former, and taken off what is no uplink any more', async () => {
+  const rig = new Rig();
+  await rig.refresh(ETH0);
+  rig.pinned = ['eth0', 'wan9', 'weir7'];
+  rig.fake.maps.uplink.set(ETH0 + 9, { ip4: '198.51.100.1', ip6: '::' });
+  rig.restart();
+  assert.deepEqual(await rig.refresh(ETH0), ['detach wan9', `attach eth0 ${ETH0}`]);
+  assert.deepEqual(rig.inMap, { found: [`${ETH0} 192.0.2.7`], default: ETH0 });
+  assert.ok(rig.pinned.includes('weir7'), 'an endpoint is none of its business');
+});
