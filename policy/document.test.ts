@@ -8,7 +8,7 @@ const GUIDE = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'ut
 const EXAMPLES = [...GUIDE.matchAll(/```(json|yaml)\n([^]*?)```/g)].map((found) => found[2] ?? '');
 
 test('every example of the guide is a policy', () => {
-  assert.equal(EXAMPLES.length, 2);
+  assert.equal(EXAMPLES.length, 3);
   for (const example of EXAMPLES) assert.equal(parsePolicy(example, 'docs/policy.md').length, 1);
 });
 

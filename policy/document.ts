@@ -1,5 +1,5 @@
 import { UserError } from '../base/index.ts';
-import { type CST, Composer, type Document, Lexer, Parser } from 'yaml';
+import { type CST, Composer, type Document, Lexer, Parser, isScalar } from 'yaml';
 import { Field, Source } from './field.ts';
 
 /** A rule is eight levels deep. Without a limit a hostile text could exhaust the stack of what builds the tree. */
@@ -50,8 +50,10 @@ export function readDocuments(text: string, file: string): Field[] {
     const [fault] = [...errors, ...warnings];
     if (fault !== undefined) throw source.error(fault.pos[0], '$', `${fault.message}; write JSON or YAML`);
   }
-  if (documents.length === 0) throw source.error(0, '$', 'is empty; write [] for no rules');
-  return documents.map(({ contents }) => new Field({ source, node: contents, path: '$', offset: 0 }));
+  // Between two lines of --- there may be nothing, as templates make it.
+  const said = documents.filter(({ contents }) => !(isScalar(contents) && contents.source === ''));
+  if (said.length === 0) throw source.error(0, '$', 'is empty; write [] for no rules');
+  return said.map(({ contents }) => new Field({ source, node: contents, path: '$', offset: 0 }));
 }
 
 function compose(text: string, source: Source): Document.Parsed[] {

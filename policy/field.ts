@@ -71,6 +71,15 @@ export class Field {
     return this.#view.kind === 'object';
   }
 
+  /** Keys in lower case; none if this is no object. */
+  names(): string[] {
+    if (this.#view.kind !== 'object') return [];
+    return this.#view.entries.map(([keyNode]) => {
+      const key = view(keyNode);
+      return key.kind === 'scalar' ? key.source.toLowerCase() : '';
+    });
+  }
+
   list(): Field[] {
     if (this.#view.kind !== 'list') return this.#refuse('write a list, [...]');
     return this.#view.items.map((item, at) => this.#child(item, `[${at}]`));

@@ -1,9 +1,10 @@
 import { type Label, parseLabel } from '../identity/index.ts';
+import { originLabels } from './policy-origin.ts';
 import type { Rule } from './rule.ts';
 
 /**
- * The rule list after an import. Imported rules take the place of the present ones with the same labels; without labels,
- * a rule that is there already stays there once; the others come after. Importing twice is importing once.
+ * The rule list after an import. Imported rules take the place of the present ones of the same object (kind, network and
+ * name) or with the same labels; without labels, a rule that is there already stays there once; the others come after. Importing twice is importing once.
  */
 export function mergeRules(
   current: readonly Rule[],
@@ -47,9 +48,11 @@ function carries(rule: Rule, wanted: readonly Label[]): boolean {
   });
 }
 
-/** What makes two rules the same rule: their labels, or if they have none everything. */
+/** What makes two rules the same rule: the object they came in, else their labels, or if they have none everything. */
 function nameOf(rule: Rule): string {
   const { labels = [] } = rule;
+  const origin = originLabels(rule);
+  if (origin.length > 0) return JSON.stringify(origin);
   return JSON.stringify(labels.length > 0 ? labels : rule);
 }
 

@@ -33,7 +33,7 @@ function parsePort(field: Field): PortSpec {
   return { port, ...(endPort !== 0 && { endPort }), protocol };
 }
 
-function parsePortText(field: Field): string {
+export function parsePortText(field: Field): string {
   const text = field.numberOrText();
   if (PORT_NUMBER.test(text)) {
     return Number(text) <= 65_535
@@ -54,7 +54,7 @@ function parsePortText(field: Field): string {
   return field.fail(`${quote(text)} is no service name that weir knows`, advice);
 }
 
-function parseProtocol(field: Field): Protocol {
+export function parseProtocol(field: Field): Protocol {
   const text = field.text();
   const upper = text.toUpperCase();
   if (upper === '') return 'ANY';
@@ -68,7 +68,7 @@ function parseProtocol(field: Field): Protocol {
 }
 
 /** 0 means that there is no range, as in the field. */
-function parseEndPort(field: Field, port: string): number {
+export function parseEndPort(field: Field, port: string): number {
   const text = field.numberOrText();
   if (!PORT_NUMBER.test(text) || Number(text) > 65_535) {
     return field.fail(`${quote(text)} is no port`, 'write a number from 1 to 65535');

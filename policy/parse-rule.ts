@@ -5,7 +5,6 @@ import { type SelectorReader, parseEgress, parseIngress } from './parse-item.ts'
 import type { Rule } from './rule.ts';
 import { members } from './shape.ts';
 
-const ENVELOPE = 'policies of Kubernetes form are';
 const RULE = {
   known: [
     'labels',
@@ -18,14 +17,7 @@ const RULE = {
     'enableDefaultDeny',
     'log',
   ],
-  unsupported: {
-    nodeselector: 'host policies are',
-    apiversion: ENVELOPE,
-    kind: ENVELOPE,
-    metadata: ENVELOPE,
-    spec: ENVELOPE,
-    specs: ENVELOPE,
-  },
+  unsupported: { nodeselector: 'host policies are' },
 } as const;
 const LONGEST_LOG_VALUE = 32;
 

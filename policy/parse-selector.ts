@@ -10,25 +10,39 @@ const PREFIX = /^[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?$/;
 /** Docker's own rule for the names of networks. */
 const NETWORK_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/;
 
+/** The key that is meant by the one written. */
+type KeyReader = (field: Field, written: string) => string;
+
 export function parseSelector(field: Field): LabelSelector {
+  return readSelector(field, (_, written) => written);
+}
+
+/** A selector of another form of policy, whose keys mean others here. */
+export function readSelector(field: Field, keyOf: KeyReader): LabelSelector {
   const { matchLabels, matchExpressions } = members(field, { known: ['matchLabels', 'matchExpressions'] });
   return {
-    ...(matchLabels && { matchLabels: parseMatchLabels(matchLabels) }),
-    ...(matchExpressions && { matchExpressions: matchExpressions.list().map(parseExpression) }),
+    ...(matchLabels && { matchLabels: parseMatchLabels(matchLabels, keyOf) }),
+    ...(matchExpressions && {
+      matchExpressions: matchExpressions.list().map((each) => parseExpression(each, keyOf)),
+    }),
   };
 }
 
-function parseMatchLabels(field: Field): Record<string, string> {
+function parseMatchLabels(field: Field, keyOf: KeyReader): Record<string, string> {
+  const labels = new Map<string, string>();
+  for (const [written, value] of field.entries()) {
+    const key = keyOf(value, written);
+    if (labels.has(key)) value.fail(`is ${quote(key)} a second time`, 'keep one of the two');
+    labels.set(key, parseValue(value, parseKey(value, key)));
+  }
   // fromEntries makes an own property of every key, "__proto__" included.
-  return Object.fromEntries(
-    field.entries().map(([key, value]) => [key, parseValue(value, parseKey(value, key))]),
-  );
+  return Object.fromEntries(labels);
 }
 
-function parseExpression(field: Field): LabelExpression {
+function parseExpression(field: Field, keyOf: KeyReader): LabelExpression {
   const parts = members(field, { known: ['key', 'operator', 'values'] });
   if (parts.key === undefined) return field.fail('has no key', 'write {key, operator, values}');
-  const key = parts.key.text();
+  const key = keyOf(parts.key, parts.key.text());
   const label = parseKey(parts.key, key);
   const operator = parseOperator(field, parts.operator);
   const values = parts.values?.list().map((value) => parseValue(value, label)) ?? [];
@@ -85,13 +99,16 @@ function readKey(text: string): Label | undefined {
 
 function parseValue(field: Field, { source, key }: Label): string {
   const value = field.text();
-  if (source === 'weir' && key === 'network') {
-    if (NETWORK_NAME.test(value)) return value;
-    return field.fail(`${quote(value)} is no network name`, 'write the name that docker network ls shows');
-  }
+  if (source === 'weir' && key === 'network') return parseNetworkName(field);
   if (value === '' || NAME.test(value)) return value;
   return field.fail(
     `${quote(value)} is no label value`,
     'write at most 63 letters, digits, - _ . with a letter or digit at both ends',
   );
+}
+
+export function parseNetworkName(field: Field): string {
+  const name = field.text();
+  if (NETWORK_NAME.test(name)) return name;
+  return field.fail(`${quote(name)} is no network name`, 'write the name that docker network ls shows');
 }

@@ -22,6 +22,7 @@ const SELECTOR = '$[0].ingress[0].fromEndpoints[0]';
 
 const REFUSED: { name: string; text: string; says: string }[] = [
   { name: 'no text', text: '', says: 'f:1:1: $: is empty; write [] for no rules' },
+  { name: 'only empty documents', text: '---\n---\n', says: '$: is empty; write [] for no rules' },
   { name: 'not a rule', text: '5', says: 'f:1:1: $: is a number; write a list, [...]' },
   { name: 'broken JSON', text: '[{"a": ', says: 'f:1:8: $: ' },
   {
@@ -285,7 +286,6 @@ const NOT_YET: [name: string, text: string][] = [
     `endpointSelector: {}\negress: [{${name}: []}]`,
   ]),
   ['nodeSelector', '[{nodeSelector: {}, ingress: [{}]}]'],
-  ['a CiliumNetworkPolicy', 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n'],
   ['server names', rule({ toPorts: [{ ports: [{ port: 443 }], serverNames: ['a.io'] }] })],
 ];
 
@@ -364,6 +364,7 @@ const SHAPES: [name: string, text: string, count: number][] = [
     'endpointSelector: {}\ningress: [{}]\n---\n- endpointSelector: {}\n  egress: [{}]\n',
     2,
   ],
+  ['empty documents', '---\n---\n- endpointSelector: {}\n  ingress: [{}]\n---\n', 1],
   ['a byte order mark', '\ufeff{"endpointSelector": {}, "ingress": [{}]}', 1],
   ['Windows line ends', '- endpointSelector: {}\r\n  ingress: [{}]\r\n', 1],
 ];

@@ -1,6 +1,7 @@
 import { UserError } from '../base/index.ts';
 import { readDocuments, readJson } from './document.ts';
 import type { Field } from './field.ts';
+import { isEnvelope, parseEnvelope } from './parse-envelope.ts';
 import { type Dialect, parseRule } from './parse-rule.ts';
 import { parseSelector } from './parse-selector.ts';
 import type { Rule } from './rule.ts';
@@ -8,8 +9,8 @@ import type { Rule } from './rule.ts';
 const PLAIN: Dialect = { subject: parseSelector, peer: parseSelector };
 
 /**
- * The rules of a policy file: a JSON array of rules or a single rule, or the same in YAML. Keys match without regard to
- * case. Throws UserError POLICY_INVALID for the first thing that is wrong, as `file:line:column: path: what; advice`.
+ * The rules of a policy file: rules and policy objects of Kubernetes, one or a list of them, as JSON or as documents of
+ * YAML. Keys match without regard to case. Throws UserError POLICY_INVALID for the first thing that is wrong, as `file:line:column: path: what; advice`.
  */
 export function parsePolicy(text: string, file: string): Rule[] {
   const json = readJson(text, file);
@@ -24,9 +25,9 @@ export function parsePolicy(text: string, file: string): Rule[] {
 }
 
 function parseRoot(root: Field): Rule[] {
-  return root.isObject() ? [parsePlain(root)] : root.list().map(parsePlain);
+  return root.isObject() ? parseObject(root) : root.list().flatMap(parseObject);
 }
 
-function parsePlain(field: Field): Rule {
-  return parseRule(field, PLAIN);
+function parseObject(field: Field): Rule[] {
+  return isEnvelope(field) ? parseEnvelope(field) : [parseRule(field, PLAIN)];
 }
