@@ -98,7 +98,7 @@ int from_container(struct __sk_buff *skb)
 		return action;
 	context = context_begin(DIRECTION_EGRESS);
 	reason = context ? container_frame(skb, context) : DROP_NO_CONFIGURATION;
-	return reason ? drop(skb, DIRECTION_EGRESS, reason) : context->action;
+	return reason ? drop(skb, context ? context->direction : DIRECTION_EGRESS, reason) : context->action;
 }
 
 /* What a container sends never comes by the host's stack: somebody outside borrows its address, or one that is nobody's. */
@@ -154,7 +154,7 @@ int to_container(struct __sk_buff *skb)
 	struct context *context = context_begin(DIRECTION_INGRESS);
 	int reason = context ? host_frame(skb, context) : DROP_NO_CONFIGURATION;
 
-	return reason ? drop(skb, DIRECTION_INGRESS, reason) : TC_ACT_OK;
+	return reason ? drop(skb, context ? context->direction : DIRECTION_INGRESS, reason) : TC_ACT_OK;
 }
 
 /* An answer to a masqueraded packet, given the container's address and port again. Returns 0 or a drop reason. */
@@ -199,5 +199,5 @@ int from_uplink(struct __sk_buff *skb)
 	if (!nat)
 		return TC_ACT_OK;
 	reason = world_answer(skb, context, nat);
-	return reason ? drop(skb, DIRECTION_INGRESS, reason) : context->action;
+	return reason ? drop(skb, context->direction, reason) : context->action;
 }

@@ -47,7 +47,7 @@ struct context {
 	__u8 ct_flags;	 /* enum ct_flag, of the connection before this packet */
 	__u8 reply;	 /* it goes against the direction in which its flow was opened */
 	__u8 changed;	 /* it changed its connection's state */
-	__u8 direction;	 /* enum policy_direction, of the program */
+	__u8 direction;	 /* enum policy_direction: of the program, then of the side that denied */
 	__u8 unused;
 };
 

@@ -45,6 +45,8 @@ __noinline int side_decide(struct __sk_buff *skb, __u32 direction)
 		key.port = bpf_htons(ICMP_ECHO);
 	context->verdict = policy_decide(&key, peer_class(subject, peer));
 	event_send(skb, EVENT_WORD(EVENT_POLICY_VERDICT, context->verdict.reason, direction));
+	if (context->verdict.reason)
+		context->direction = direction; /* the drop is told and counted as the decider's */
 	return context->verdict.reason;
 }
 

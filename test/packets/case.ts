@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { DropReason, dropReason, ObservationPoint } from '../../bpf/index.ts';
-import type { Event, ProgramName } from '../../bpf/index.ts';
+import type { Event, Metric, ProgramName } from '../../bpf/index.ts';
 import type { Role } from '../support/cast.ts';
 import { readFrame } from '../support/frame.ts';
 import { Packet } from '../support/packet.ts';
@@ -108,16 +108,25 @@ function runCase(rig: Rig, item: Case): void {
   rig.reset();
   item.given?.(rig);
   const { program, device } = item.where;
-  const direction = DIRECTION[program];
   const frame = bytesOf(item.packet);
   const reason = countedAs(item.verdict);
-  const before = rig.metric(reason ?? 0, direction);
+  const counters = (): Metric[] => [0, 1, 2].map((direction) => rig.metric(reason ?? 0, direction));
+  const before = counters();
   const sent = rig.send(program, device, frame);
   checkVerdict(item, sent);
   checkFrame(sent.bytes, outcomeOf(item, rig));
-  const now = rig.metric(reason ?? 0, direction);
-  assert.equal(now.packets - before.packets, reason === undefined ? 0n : 1n, 'packets counted');
-  assert.equal(now.bytes - before.bytes, reason === undefined ? 0n : BigInt(frame.length), 'bytes counted');
+  // a drop is counted as of the side that denied, which its event names
+  const drop = sent.events.find((event) => event.type === EVENT.drop);
+  const direction = drop?.direction ?? DIRECTION[program];
+  for (const [at, now] of counters().entries()) {
+    const isCounted = at === direction && reason !== undefined;
+    assert.equal(now.packets - (before[at]?.packets ?? 0n), isCounted ? 1n : 0n, 'packets counted');
+    assert.equal(
+      now.bytes - (before[at]?.bytes ?? 0n),
+      isCounted ? BigInt(frame.length) : 0n,
+      'bytes counted',
+    );
+  }
   if (item.events !== undefined) assert.deepEqual(sent.events.map(describeEvent), item.events);
   item.check?.(rig, sent);
 }

@@ -252,7 +252,7 @@ runCases([
     events: [
       'verdict egress allow rule 0 L3-Only',
       'verdict ingress deny 133 rule 0 none',
-      'drop 133 egress',
+      'drop 133 ingress',
     ],
   }),
   toWeb('in both directions', {
@@ -283,7 +283,7 @@ runCases([
     events: [
       'verdict egress allow rule 0 L3-Only',
       'verdict ingress deny 133 rule 0 none',
-      'drop 133 egress',
+      'drop 133 ingress',
     ],
   }),
   toDb('an endpoint that took over the address does not take over the connection', {

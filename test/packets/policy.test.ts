@@ -83,7 +83,7 @@ runCases([
     given: dbAdmits({ peer: client.identity }),
     packet: toDb,
     verdict: 'DROP_POLICY',
-    events: [EGRESS_DEFAULT, 'verdict ingress deny 133 rule 0 none', 'drop 133 egress'],
+    events: [EGRESS_DEFAULT, 'verdict ingress deny 133 rule 0 none', 'drop 133 ingress'],
     check: noConnection,
   },
   {
@@ -175,7 +175,7 @@ runCases([
     given: dbAdmits({ peer: PEER_ANY }, { peer: web.identity, verdict: 'deny' }),
     packet: toDb,
     verdict: 'DROP_POLICY_DENY',
-    events: [EGRESS_DEFAULT, 'verdict ingress deny 181 rule 2 L3-Only', 'drop 181 egress'],
+    events: [EGRESS_DEFAULT, 'verdict ingress deny 181 rule 2 L3-Only', 'drop 181 ingress'],
     check: noConnection,
   },
   {

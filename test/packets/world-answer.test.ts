@@ -212,7 +212,7 @@ runCases([
     },
     packet: answer,
     verdict: 'DROP_POLICY',
-    events: ['verdict egress deny 133 rule 0 none', 'drop 133 ingress'],
+    events: ['verdict egress deny 133 rule 0 none', 'drop 133 egress'],
   },
   {
     name: 'nor when its container has gone',
