@@ -1,9 +1,11 @@
 /** The datapath of this host, whole: device, uplinks, endpoints, policy, conntrack, from one set of options. */
-import { cidrContains, describeError, parseCidr } from '../base/index.ts';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { cidrContains, describeError, HostError, parseCidr } from '../base/index.ts';
 import type { Log } from '../base/index.ts';
 import { DatapathObject, TraceLevel } from '../bpf/index.ts';
 import { CidrIdentities, RESERVED } from '../identity/index.ts';
-import { hasFeature, Netlink } from '../kernel/index.ts';
+import { hasFeature, lockFolder, Netlink } from '../kernel/index.ts';
 import type { PolicyContext } from '../policy/index.ts';
 import { Conntrack } from './conntrack.ts';
 import type { IsGone } from './conntrack.ts';
@@ -50,6 +52,7 @@ export class Datapath {
   readonly #options: DatapathOptions;
   readonly #netlink: Netlink;
   readonly #devices: EndpointDevices;
+  readonly #lock: Disposable;
   readonly #gone = new Set<string>();
   /** Masquerade ports of the process before. */
   readonly #formerPorts: PortRange | undefined;
@@ -62,8 +65,10 @@ export class Datapath {
   #look: Promise<void> = Promise.resolve();
   #isClosed = false;
 
+  /** Throws HostError DATAPATH_IN_USE where another process has it; nothing in the kernel has changed then. */
   constructor(options: DatapathOptions) {
     this.#options = options;
+    this.#lock = lock(join(options.bpffs, 'weir'));
     const { bpffs, log, nodeAddress, context } = options;
     const tcx = hasFeature('tcx');
     this.object = new DatapathObject({ bpffs, tcx });
@@ -148,6 +153,7 @@ export class Datapath {
     await Promise.allSettled([this.#walk, this.#look, this.endpoints.settled(), this.#devices.close()]);
     this.#netlink.close();
     this.object.close();
+    this.#lock[Symbol.dispose]();
   }
 
   /** Answers the masquerade ports that were configured before. */
@@ -236,4 +242,13 @@ export class Datapath {
       if (!this.#isClosed) this.#options.log.error(`cannot ${what}`, { reason: describeError(error) });
     }
   }
+}
+
+function lock(folder: string): Disposable {
+  mkdirSync(folder, { recursive: true });
+  const held = lockFolder(folder);
+  if (held !== undefined) return held;
+  throw new HostError('DATAPATH_IN_USE', `another weir agent has the datapath in ${folder}`, {
+    hint: 'stop it first, or give this one another --bpffs',
+  });
 }
