@@ -8,8 +8,8 @@ const GUIDE = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'ut
 const EXAMPLES = [...GUIDE.matchAll(/```(json|yaml)\n([^]*?)```/g)].map((found) => found[2] ?? '');
 
 test('every example of the guide is a policy', () => {
-  assert.equal(EXAMPLES.length, 3);
-  for (const example of EXAMPLES) assert.equal(parsePolicy(example, 'docs/policy.md').length, 1);
+  const counts = EXAMPLES.map((example) => parsePolicy(example, 'docs/policy.md').length);
+  assert.deepEqual(counts, [1, 1, 1, 2]);
 });
 
 test('the guide names every field that a rule may have', () => {

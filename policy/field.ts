@@ -1,5 +1,5 @@
 import { UserError } from '../base/index.ts';
-import { LineCounter, isAlias, isMap, isScalar, isSeq } from 'yaml';
+import { LineCounter, isAlias, isMap, isNode, isScalar, isSeq } from 'yaml';
 
 /** Where a text came from, to say where something is wrong in it. */
 export class Source {
@@ -51,12 +51,14 @@ export interface FieldPlace {
 /** One value of the document with its path: it knows how to be read and how to complain. */
 export class Field {
   readonly path: string;
+  readonly #node: unknown;
   readonly #view: View;
   readonly #source: Source;
   readonly #offset: number;
 
   constructor({ source, node, path, offset }: FieldPlace) {
     this.#source = source;
+    this.#node = node;
     this.#view = view(node);
     this.path = path;
     this.#offset = (node as { range?: number[] } | null | undefined)?.range?.[0] ?? offset;
@@ -69,6 +71,20 @@ export class Field {
 
   isObject(): boolean {
     return this.#view.kind === 'object';
+  }
+
+  isList(): boolean {
+    return this.#view.kind === 'list';
+  }
+
+  /** The name under which other places of the document may refer to this one. */
+  get anchor(): string | undefined {
+    return isNode(this.#node) && !isAlias(this.#node) ? this.#node.anchor : undefined;
+  }
+
+  /** The name of the place this one refers to. */
+  get alias(): string | undefined {
+    return isAlias(this.#node) ? this.#node.source : undefined;
   }
 
   /** Keys in lower case; none if this is no object. */

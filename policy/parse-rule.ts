@@ -2,7 +2,7 @@ import { UserError } from '../base/index.ts';
 import { canonicalLabels, formatLabel, isLabelSource } from '../identity/index.ts';
 import { type Field, quote } from './field.ts';
 import { type SelectorReader, parseEgress, parseIngress } from './parse-item.ts';
-import type { Rule } from './rule.ts';
+import type { LabelSelector, Rule } from './rule.ts';
 import { members } from './shape.ts';
 
 const RULE = {
@@ -25,13 +25,13 @@ const LONGEST_LOG_VALUE = 32;
 export interface Dialect {
   subject: SelectorReader;
   peer: SelectorReader;
+  /** The subjects, where the place of the rule says whom it is for. */
+  implied?: LabelSelector;
 }
 
 export function parseRule(field: Field, dialect: Dialect): Rule {
   const parts = members(field, RULE);
-  if (parts.endpointSelector === undefined) {
-    return field.fail('has no endpointSelector', 'say whom the rule is for; {} is every endpoint');
-  }
+  const endpointSelector = parseSubjects(field, parts.endpointSelector, dialect);
   const readIngress = (item: Field): object => parseIngress(item, dialect.peer);
   const readEgress = (item: Field): object => parseEgress(item, dialect.peer);
   const sections = {
@@ -49,11 +49,20 @@ export function parseRule(field: Field, dialect: Dialect): Rule {
   return {
     ...(parts.labels && { labels: parseRuleLabels(parts.labels) }),
     ...(parts.description && { description: parts.description.text() }),
-    endpointSelector: dialect.subject(parts.endpointSelector),
+    endpointSelector,
     ...sections,
     ...(parts.enableDefaultDeny && { enableDefaultDeny: parseDefaultDeny(parts.enableDefaultDeny) }),
     ...(parts.log && { log: parseLog(parts.log) }),
   };
+}
+
+function parseSubjects(rule: Field, field: Field | undefined, { subject, implied }: Dialect): LabelSelector {
+  if (implied !== undefined) {
+    field?.fail('is given, but the rule is for the service it stands in', 'leave it out');
+    return implied;
+  }
+  if (field !== undefined) return subject(field);
+  return rule.fail('has no endpointSelector', 'say whom the rule is for; {} is every endpoint');
 }
 
 function section<Name extends string>(

@@ -100,11 +100,16 @@ function readKey(text: string): Label | undefined {
 function parseValue(field: Field, { source, key }: Label): string {
   const value = field.text();
   if (source === 'weir' && key === 'network') return parseNetworkName(field);
-  if (value === '' || NAME.test(value)) return value;
+  if (isLabelValue(value)) return value;
   return field.fail(
     `${quote(value)} is no label value`,
     'write at most 63 letters, digits, - _ . with a letter or digit at both ends',
   );
+}
+
+/** Whether a label of an endpoint can have this value and a selector ask for it. */
+export function isLabelValue(text: string): boolean {
+  return text === '' || NAME.test(text);
 }
 
 export function parseNetworkName(field: Field): string {

@@ -12,6 +12,8 @@ export interface Origin {
 
 const PREFIX = 'io.cilium.k8s.policy.';
 const DERIVED_FROM = `${PREFIX}derived-from`;
+/** The compose project whose file the rule came in. */
+const STACK = 'weir:stack';
 /** What makes two objects the same one. A uid does not: the same object has another one after it was made anew. */
 const IDENTIFYING: ReadonlySet<string> = new Set([DERIVED_FROM, `${PREFIX}name`, `${PREFIX}namespace`]);
 
@@ -24,11 +26,18 @@ export function withOrigin({ labels = [], ...rule }: Rule, { kind, name, network
   return { labels: canonicalLabels([...labels, ...own]), ...rule };
 }
 
-/** The labels that name the object of a rule; none for a rule that stands for itself. */
-export function originLabels(rule: Rule): string[] {
-  const labels = (rule.labels ?? []).filter((text) => {
+/** The rule under the name of the compose project, besides the labels it has. */
+export function withStack({ labels = [], ...rule }: Rule, project: string): Rule {
+  return { labels: canonicalLabels([...labels, `${STACK}=${project}`]), ...rule };
+}
+
+/** The labels that name the object or stack of a rule; none for a rule that stands for itself. */
+export function originLabels({ labels = [] }: Rule): string[] {
+  const stack = labels.filter((text) => text.startsWith(`${STACK}=`));
+  if (stack.length > 0) return stack;
+  const named = labels.filter((text) => {
     const { source, key } = parseLabel(text);
     return source === 'k8s' && IDENTIFYING.has(key);
   });
-  return labels.some((text) => parseLabel(text).key === DERIVED_FROM) ? labels : [];
+  return named.some((text) => parseLabel(text).key === DERIVED_FROM) ? named : [];
 }
