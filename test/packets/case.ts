@@ -104,29 +104,41 @@ function checkVerdict(item: Case, sent: Sent): void {
   assert.equal(sent.action, actionOf(item.verdict), `the program returned ${sent.action}`);
 }
 
+/** Packets and bytes counted under a reason, per direction. */
+function countersOf(rig: Rig, reason: number | undefined): Metric[] {
+  return [0, 1, 2].map((direction) => rig.metric(reason ?? 0, direction));
+}
+
+interface Counted {
+  before: Metric[];
+  after: Metric[];
+  /** Where one packet of that many bytes must have been counted; undefined: nowhere. */
+  direction: number | undefined;
+  bytes: number;
+}
+
+function checkCounters({ before, after, direction, bytes }: Counted): void {
+  for (const [at, now] of after.entries()) {
+    const [packets, length] = at === direction ? [1n, BigInt(bytes)] : [0n, 0n];
+    assert.equal(now.packets - before[at]!.packets, packets, 'packets counted');
+    assert.equal(now.bytes - before[at]!.bytes, length, 'bytes counted');
+  }
+}
+
 function runCase(rig: Rig, item: Case): void {
   rig.reset();
   item.given?.(rig);
   const { program, device } = item.where;
   const frame = bytesOf(item.packet);
   const reason = countedAs(item.verdict);
-  const counters = (): Metric[] => [0, 1, 2].map((direction) => rig.metric(reason ?? 0, direction));
-  const before = counters();
+  const before = countersOf(rig, reason);
   const sent = rig.send(program, device, frame);
   checkVerdict(item, sent);
   checkFrame(sent.bytes, outcomeOf(item, rig));
   // a drop is counted as of the side that denied, which its event names
-  const drop = sent.events.find((event) => event.type === EVENT.drop);
-  const direction = drop?.direction ?? DIRECTION[program];
-  for (const [at, now] of counters().entries()) {
-    const isCounted = at === direction && reason !== undefined;
-    assert.equal(now.packets - (before[at]?.packets ?? 0n), isCounted ? 1n : 0n, 'packets counted');
-    assert.equal(
-      now.bytes - (before[at]?.bytes ?? 0n),
-      isCounted ? BigInt(frame.length) : 0n,
-      'bytes counted',
-    );
-  }
+  const side = sent.events.find((event) => event.type === EVENT.drop)?.direction ?? DIRECTION[program];
+  const direction = reason === undefined ? undefined : side;
+  checkCounters({ before, after: countersOf(rig, reason), direction, bytes: frame.length });
   if (item.events !== undefined) assert.deepEqual(sent.events.map(describeEvent), item.events);
   item.check?.(rig, sent);
 }
