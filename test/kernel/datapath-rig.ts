@@ -1,0 +1,115 @@
+/** A datapath on a bpffs of its own, with the options that tests need; in the process's network namespace. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { silentLog } from '../../base/index.ts';
+import type { Log } from '../../base/index.ts';
+import { Datapath } from '../../datapath/index.ts';
+import type { EndpointSpec, Owner } from '../../datapath/index.ts';
+import { closeFd, linkTarget, openPinnedLink } from '../../kernel/index.ts';
+import type { Netlink } from '../../kernel/index.ts';
+import { parsePolicy } from '../../policy/index.ts';
+
+export const NODE = '10.210.0.1';
+export const CLUSTER = '10.210.0.0/16';
+const NETWORK = 'app';
+const SPACE = 2;
+const MASQUERADE = { first: 61000, last: 65535 };
+
+/** Endpoint 1 is denied to some of the world. */
+export const RULES = parsePolicy(
+  JSON.stringify([
+    { endpointSelector: { matchLabels: { id: '256' } }, ingressDeny: [{ fromCIDR: ['192.0.2.0/24'] }] },
+  ]),
+  'policy.json',
+);
+
+export function openDatapath(bpffs: string, options: { log?: Log; uplinks?: string[] } = {}): Datapath {
+  return new Datapath({
+    bpffs,
+    log: options.log ?? silentLog,
+    uplinks: options.uplinks ?? [],
+    masqueradePorts: MASQUERADE,
+    clusterCidrs: () => [CLUSTER],
+    nativeCidrs: [],
+    nodeAddress: NODE,
+    context: { mode: 'default', spaceOf: (network) => (network === NETWORK ? SPACE : 0) },
+    labelsOf: (identity) => [`container:id=${identity}`, `weir:network=${NETWORK}`],
+  });
+}
+
+/** The endpoint number `index`, from 1 on, as the driver asks for it. */
+export function specOf(index: number, endpointId?: number): EndpointSpec {
+  return {
+    key: `endpoint-${index}`,
+    network: { gateway4: '169.254.1.1' },
+    ipv4: `10.210.0.${index + 9}`,
+    mac: `02:42:0a:d2:00:${(index + 9).toString(16).padStart(2, '0')}`,
+    ...(endpointId === undefined ? {} : { endpointId }),
+  };
+}
+
+export function ownerOf(index: number): Owner {
+  return {
+    containerId: `container-${index}`,
+    containerName: `name-${index}`,
+    identity: 255 + index,
+    spaces: [SPACE],
+    noWorld: false,
+  };
+}
+
+/** Makes endpoints 1 … count and opens them. */
+export async function populate(datapath: Datapath, count: number): Promise<void> {
+  for (let index = 1; index <= count; index++) {
+    await datapath.createEndpoint(specOf(index));
+    await datapath.activateEndpoint(`endpoint-${index}`, ownerOf(index));
+  }
+}
+
+/** A datapath that is started and committed. */
+export async function startDatapath(
+  bpffs: string,
+  options?: Parameters<typeof openDatapath>[1],
+): Promise<Datapath> {
+  const datapath = openDatapath(bpffs, options);
+  await datapath.start();
+  await datapath.commit();
+  return datapath;
+}
+
+export async function until(what: string, isSo: () => boolean, ms = 5_000): Promise<void> {
+  for (const end = Date.now() + ms; !isSo(); await sleep(10))
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
+}
+
+/** Everything of IPv4 that a datapath may have touched, and the devices. */
+export function network(netlink: Netlink): object {
+  const own = netlink.routes().filter(({ family }) => family === 4);
+  return {
+    links: netlink.links().map(({ name, up }) => `${name} ${up}`),
+    addresses: netlink.addresses().flatMap(({ family, address }) => (family === 4 ? [address] : [])),
+    routes: own.map(({ destination, table }) => `${destination} ${table}`),
+    rules: netlink.rules(4).map(({ priority, table }) => `${priority} ${table}`),
+    neighbours: netlink.neighbours().flatMap(({ address }) => (address.startsWith('10.') ? [address] : [])),
+  };
+}
+
+/** What a pinned link is attached to; undefined where there is none. */
+export function pinnedLink(bpffs: string, name: string): ReturnType<typeof linkTarget> | undefined {
+  const fd = openPinnedLink(join(bpffs, 'weir', 'links', name));
+  if (fd === undefined) return undefined;
+  try {
+    return linkTarget(fd);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** Names of the programs that are filters of a device, ingress first. */
+export function filtersOf(device: string): string[] {
+  return ['ingress', 'egress'].flatMap((side) => {
+    const { stdout } = spawnSync('tc', ['filter', 'show', 'dev', device, side], { encoding: 'utf8' });
+    return [...stdout.matchAll(/(\w+_container):\[/g)].map(([, name]) => name ?? '');
+  });
+}
