@@ -1,0 +1,168 @@
+/** The datapath and its host: uplinks that come, change and go, what others do to it, its memory, its end. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Datapath } from '../../datapath/index.ts';
+import { BpfMap, Netlink, programId, readSysctl, writeSysctl } from '../../kernel/index.ts';
+import { parsePolicy } from '../../policy/index.ts';
+import { enterOwnNamespace } from '../packets/own-namespace.ts';
+import * as rig from './datapath-rig.ts';
+import { scratchBpffs } from './scratch.ts';
+
+enterOwnNamespace();
+
+const netlink = Netlink.open();
+const RESERVED_PORTS = 'net.ipv4.ip_local_reserved_ports';
+
+/** A device with an address and the default route; its index. */
+function plugIn(address = '192.0.2.7'): number {
+  const macs = { mac: '02:77:00:00:00:01', peerMac: '02:77:00:00:00:02' };
+  const { index, peerIndex } = netlink.createVeth({ name: 'nic0', peer: 'nic0-far', mtu: 1400, ...macs });
+  netlink.setLinkUp(index);
+  netlink.setLinkUp(peerIndex);
+  netlink.addAddress(index, `${address}/24`);
+  netlink.addRoute({ destination: '0.0.0.0/0', ifindex: index, gateway: '192.0.2.1' });
+  return index;
+}
+
+function uplinkOf({ object }: Datapath): unknown {
+  const [entry, ...more] = [...object.maps.uplink.entries()];
+  assert.deepEqual(more, []);
+  return entry && { ifindex: entry[0], address: entry[1].ip4, default: object.maps.config.get(0)?.uplink };
+}
+
+test('an uplink is found when it comes, followed when its address changes, found again when it is made anew', async () => {
+  using bpffs = scratchBpffs();
+  const datapath = await rig.startDatapath(bpffs.path);
+  assert.equal(uplinkOf(datapath), undefined);
+  const made = await datapath.createEndpoint(rig.specOf(1));
+  assert.equal(netlink.link(made.hostInterface)?.mtu, 1500);
+  const index = plugIn();
+  const is = (ifindex: number, address: string) => (): boolean =>
+    JSON.stringify(uplinkOf(datapath)) === JSON.stringify({ ifindex, address, default: ifindex });
+  await rig.until('uplink', is(index, '192.0.2.7'));
+  assert.equal(rig.pinnedLink(bpffs.path, 'nic0-ingress')?.ifindex, index);
+  await datapath.createEndpoint(rig.specOf(2));
+  assert.equal(netlink.link('weir2')?.mtu, 1400);
+  netlink.deleteAddress(index, '192.0.2.7/24');
+  netlink.addAddress(index, '192.0.2.99/24');
+  netlink.addRoute({ destination: '0.0.0.0/0', ifindex: index, gateway: '192.0.2.1' });
+  await rig.until('new address', is(index, '192.0.2.99'));
+  const hostAddresses = (): string[] => datapath.ipcache.sources.host;
+  assert.ok(hostAddresses().includes('192.0.2.99') && !hostAddresses().includes('192.0.2.7'));
+  await netlink.deleteLink(index);
+  const again = plugIn();
+  await rig.until('new device', is(again, '192.0.2.7'));
+  assert.deepEqual(rig.pinnedLink(bpffs.path, 'nic0-ingress'), {
+    ifindex: again,
+    programId: programId(datapath.object.program('from_uplink')),
+  });
+  await netlink.deleteLink(again);
+  await rig.until('gone', () => uplinkOf(datapath) === undefined);
+  assert.deepEqual(datapath.uplinks.current, []);
+  assert.ok(!existsSync(join(bpffs.path, 'weir', 'links', 'nic0-ingress')));
+  for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
+  await datapath.close();
+});
+
+test('what others take away of it is put back', async () => {
+  using bpffs = scratchBpffs();
+  const datapath = await rig.startDatapath(bpffs.path);
+  await rig.populate(datapath, 2);
+  await sleep(300); // its own changes are seen too
+  const before = rig.network(netlink);
+  for (const route of netlink.routes(210)) netlink.deleteRoute(route);
+  netlink.deleteRule({ family: 4, priority: 32_000, table: 210 });
+  await rig.until('routes and rule', () => JSON.stringify(rig.network(netlink)) === JSON.stringify(before));
+  netlink.setLinkDown(netlink.link('weir1')!.index);
+  await rig.until('an open device', () => JSON.stringify(rig.network(netlink)) === JSON.stringify(before));
+  await netlink.deleteLink(netlink.link('weir0')!.index);
+  await rig.until('weir0', () => netlink.addresses().some(({ address }) => address === rig.NODE));
+  const { ipv4, ifindex } = datapath.endpoints.get('endpoint-1')!;
+  const isReached = (): boolean => {
+    const route = netlink.routeTo(ipv4);
+    return route?.ifindex === ifindex && route.source === rig.NODE;
+  };
+  await rig.until('routes that name its address', isReached);
+  for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
+  await datapath.close();
+});
+
+test('a second agent is refused before it touches anything', async () => {
+  using bpffs = scratchBpffs();
+  const datapath = await rig.startDatapath(bpffs.path);
+  await rig.populate(datapath, 1);
+  const before = { network: rig.network(netlink), config: datapath.object.maps.config.get(0) };
+  assert.throws(() => rig.openDatapath(bpffs.path), {
+    code: 'DATAPATH_IN_USE',
+    message: new RegExp(bpffs.path),
+  });
+  assert.deepEqual({ network: rig.network(netlink), config: datapath.object.maps.config.get(0) }, before);
+  await datapath.removeEndpoint('endpoint-1');
+  await datapath.close();
+  await rig.openDatapath(bpffs.path).close();
+});
+
+test('all maps with ten thousand policy entries hold at most 32 MB of the kernel', async () => {
+  using bpffs = scratchBpffs();
+  const datapath = await rig.startDatapath(bpffs.path);
+  await rig.populate(datapath, 2);
+  const ports = Array.from({ length: 10_000 }, (_, index) => ({
+    port: String(10_001 + 2 * index),
+    protocol: 'TCP',
+  }));
+  const rule = { endpointSelector: { matchLabels: { id: '256' } }, ingress: [{ toPorts: [{ ports }] }] };
+  datapath.enforcement.apply(parsePolicy(JSON.stringify([rule]), 'policy.json'));
+  assert.ok(datapath.policyMap.size > 10_000);
+  const folder = join(bpffs.path, 'weir', 'maps');
+  const sizes = readdirSync(folder).map((name) => {
+    const map = BpfMap.openPinned(join(folder, name))!;
+    const info = readFileSync(`/proc/self/fdinfo/${map.fd}`, 'utf8');
+    map.close();
+    return Number(/^memlock:\s*(\d+)$/m.exec(info)?.[1]);
+  });
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  assert.ok(total > 2 ** 20 && total <= 32 * 2 ** 20, `${total} bytes`);
+  for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
+  await datapath.close();
+});
+
+/** `weir cleanup` for a datapath, with folders of its own. */
+function cleanUp(bpffs: string, folder: string): { status: number | null; stderr: string } {
+  const main = fileURLToPath(new URL('../../agent/cleanup-main.js', import.meta.url));
+  const places = ['--state-dir', join(folder, 'state'), '--run-dir', join(folder, 'run')];
+  const socket = ['--plugin-socket', join(folder, 'plugin.sock')];
+  const command = [main, 'cleanup', '--bpffs', bpffs, ...places, ...socket];
+  const { status, stderr } = spawnSync(process.execPath, command, { encoding: 'utf8' });
+  return { status, stderr };
+}
+
+test('cleanup leaves the host as it was, what others reserved included; not while an agent runs', async () => {
+  using bpffs = scratchBpffs();
+  const folder = mkdtempSync(join(tmpdir(), 'weir-cleanup-'));
+  const done = { status: 0, stderr: '' };
+  assert.deepEqual(cleanUp(bpffs.path, folder), done, 'what the tests before have left');
+  writeSysctl(RESERVED_PORTS, '22,60999');
+  const index = plugIn();
+  const before = rig.network(netlink);
+  const datapath = await rig.startDatapath(bpffs.path);
+  await rig.populate(datapath, 3);
+  assert.equal(readSysctl(RESERVED_PORTS), '22,60999-65535');
+  const refused = cleanUp(bpffs.path, folder);
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /an agent has the datapath/);
+  assert.ok(netlink.link('weir1'));
+  await datapath.close();
+  assert.deepEqual(cleanUp(bpffs.path, folder), done);
+  assert.deepEqual(rig.network(netlink), before);
+  assert.equal(readSysctl(RESERVED_PORTS), '22,60999');
+  assert.ok(!existsSync(join(bpffs.path, 'weir')));
+  assert.deepEqual(cleanUp(bpffs.path, folder), done);
+  await netlink.deleteLink(index);
+  rmSync(folder, { recursive: true });
+});
