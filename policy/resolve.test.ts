@@ -1,61 +1,16 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import * as fc from 'fast-check';
-import { cidrContains, parseCidr } from '../base/index.ts';
-import { CidrIdentities, RESERVED, canonicalLabels, networkLabel } from '../identity/index.ts';
+import { RESERVED } from '../identity/index.ts';
 import { type CompiledPolicy, compile } from './compile.ts';
 import { type Decision, decide } from './decide.ts';
 import { PEER_ANY, PEER_NETWORK, PEER_WORLD } from './entry.ts';
+import { Identities, contextOf } from './identities.test-support.ts';
 import { type Peer, type PolicyContext, sameNetwork } from './isolation.ts';
 import { type ModelContext, type ModelPacket, type ModelPeer, model } from './model.test-support.ts';
 import { parsePolicy } from './parse.ts';
 import * as random from './random-policy.test-support.ts';
 import { resolve } from './resolve.ts';
-
-const SPACES: Record<string, number> = { front: 2, back: 3, open1: 1, open2: 1 };
-
-function contextOf({ mode }: Pick<ModelContext, 'mode'>): PolicyContext {
-  return { mode, spaceOf: (network) => SPACES[network] ?? 0 };
-}
-
-/** Gives every peer of the model the identity that the agent would. */
-class Identities {
-  readonly #policy: CompiledPolicy;
-  readonly #ranges: Peer[];
-  readonly #numbers = new Map<string, number>();
-
-  constructor(policy: CompiledPolicy) {
-    this.#policy = policy;
-    this.#ranges = new CidrIdentities().follow(policy.cidrs);
-  }
-
-  get ranges(): Peer[] {
-    return this.#ranges;
-  }
-
-  of(peer: ModelPeer): Peer {
-    if (peer.kind === 'init') return { id: RESERVED.init, labels: ['reserved:init'] };
-    if (peer.kind === 'reserved') return { id: RESERVED[peer.name], labels: [`reserved:${peer.name}`] };
-    if (peer.kind === 'address') return this.#ofAddress(peer.address);
-    const own = peer.labels.map(([source, key, value]) => `${source}:${key}=${value}`);
-    const labels = canonicalLabels([...own, ...peer.networks.map(networkLabel)]);
-    const id = this.#numbers.get(labels.join()) ?? 256 + this.#numbers.size;
-    this.#numbers.set(labels.join(), id);
-    return { id, labels };
-  }
-
-  /** As the ipcache does it: by the longest prefix. */
-  #ofAddress(address: string): Peer {
-    const around = this.#policy.cidrs.filter((cidr) => cidrContains(parseCidr(cidr), address));
-    const longest = around.toSorted((a, b) => parseCidr(b).length - parseCidr(a).length)[0];
-    return (
-      this.#ranges.find((range) => range.cidr === longest) ?? {
-        id: RESERVED.world,
-        labels: ['reserved:world'],
-      }
-    );
-  }
-}
 
 interface Scene {
   policy: CompiledPolicy;
@@ -66,7 +21,7 @@ interface Scene {
 
 /** The verdicts of a subject's entries, resolved towards everybody in the scene. */
 function decider({ policy, subject, peers, context }: Scene): (packet: ModelPacket) => Decision {
-  const identities = new Identities(policy);
+  const identities = new Identities(policy.cidrs);
   const world = contextOf(context);
   const self = identities.of(subject);
   const all = [...peers.map((peer) => identities.of(peer)), ...identities.ranges];
@@ -123,7 +78,7 @@ test('resolving for a peer that came later gives the entries towards it that res
       fc.array(random.peer, { maxLength: 4 }),
       (texts, subject, peers) => {
         const policy = compile(parsePolicy(JSON.stringify(texts), 'random'));
-        const identities = new Identities(policy);
+        const identities = new Identities(policy.cidrs);
         const [self, world] = [identities.of(subject), contextOf({ mode: 'default' })];
         const known = peers.map((peer) => identities.of(peer));
         const keyed = (some: Peer[]): string[] =>
@@ -141,7 +96,7 @@ test('within one peer no entry hides another, and none is there twice', () => {
   fc.assert(
     fc.property(random.rules, random.subject, (texts, subject) => {
       const policy = compile(parsePolicy(JSON.stringify(texts), 'random'));
-      const identities = new Identities(policy);
+      const identities = new Identities(policy.cidrs);
       const { entries } = resolve(
         policy,
         identities.of(subject),
