@@ -55,14 +55,14 @@ static __always_inline int container_send(struct __sk_buff *skb, struct context 
 		return DROP_UNKNOWN_L3_TARGET;
 	if (destination->reach & IPCACHE_UNROUTABLE)
 		return DROP_STALE_OR_UNROUTABLE;
-	reason = flow_verdict(skb, false);
+	reason = flow_verdict(false);
 	if (reason)
 		return reason;
 	fragment_remember(packet, &packet->destination, packet->tuple.destination_port);
 	if (endpoint)
 		return deliver_local(skb, context, endpoint);
 	if (destination->identity == IDENTITY_HOST)
-		return deliver_host(skb, context);
+		return deliver_host(context);
 	return deliver_world(skb);
 }
 
@@ -96,7 +96,7 @@ int from_container(struct __sk_buff *skb)
 
 	if (action != FAST_MISS)
 		return action;
-	context = context_begin(DIRECTION_EGRESS);
+	context = context_begin(skb, DIRECTION_EGRESS);
 	reason = context ? container_frame(skb, context) : DROP_NO_CONFIGURATION;
 	return reason ? drop(skb, context ? context->direction : DIRECTION_EGRESS, reason) : context->action;
 }
@@ -139,11 +139,11 @@ static __always_inline int host_frame(struct __sk_buff *skb, struct context *con
 	reason = stranger_check(context);
 	if (reason)
 		return reason;
-	reason = flow_verdict(skb, false);
+	reason = flow_verdict(false);
 	if (reason)
 		return reason;
 	fragment_remember(packet, &packet->destination, packet->tuple.destination_port);
-	trace_forward(skb, context, TRACE_TO_ENDPOINT);
+	trace_forward(context, TRACE_TO_ENDPOINT);
 	return 0;
 }
 
@@ -151,7 +151,7 @@ static __always_inline int host_frame(struct __sk_buff *skb, struct context *con
 SEC("tc")
 int to_container(struct __sk_buff *skb)
 {
-	struct context *context = context_begin(DIRECTION_INGRESS);
+	struct context *context = context_begin(skb, DIRECTION_INGRESS);
 	int reason = context ? host_frame(skb, context) : DROP_NO_CONFIGURATION;
 
 	return reason ? drop(skb, context ? context->direction : DIRECTION_INGRESS, reason) : TC_ACT_OK;
@@ -175,7 +175,7 @@ static __always_inline int world_answer(struct __sk_buff *skb, struct context *c
 	endpoint = side_resolve(&packet->destination, &context->destination);
 	if (!endpoint)
 		return DROP_STALE_OR_UNROUTABLE;
-	reason = flow_verdict(skb, true);
+	reason = flow_verdict(true);
 	if (reason)
 		return reason;
 	fragment_remember(packet, &outside, context->rewrite.old_port);
@@ -189,7 +189,7 @@ static __always_inline int world_answer(struct __sk_buff *skb, struct context *c
 SEC("tc")
 int from_uplink(struct __sk_buff *skb)
 {
-	struct context *context = context_begin(DIRECTION_INGRESS);
+	struct context *context = context_begin(skb, DIRECTION_INGRESS);
 	struct nat_entry *nat;
 	int reason;
 

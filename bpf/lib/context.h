@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /*
- * Everything that is known about the packet in hand, in memory of the CPU that works on it. It lives in a map because a
- * global function may be given only the packet itself on kernels before 5.12; as global functions the verifier reads
- * each of them once instead of once per way that leads to it, which is what makes the object load in milliseconds.
+ * Everything that is known about the packet in hand, in memory of the CPU that works on it. It lives in a map so that
+ * what does not touch the packet's bytes can be a global function: the verifier reads those once, not once per way that
+ * leads there, and the object loads in milliseconds. Global functions take numbers only; a packet or a pointer would
+ * ask for a kernel with BTF, or later than 5.12.
  * Programs of one CPU never interleave: tc runs with bottom halves off, and what a program redirects goes on after it.
  */
 #pragma once
@@ -37,6 +38,8 @@ struct context {
 	struct side destination;
 	struct policy_result verdict; /* of the side that decided last */
 	struct rewrite rewrite;
+	__u32 ifindex; /* of the packet, as is its length */
+	__u32 length;
 	__u32 generation; /* read once: no packet sees two revisions of the policy */
 	__u32 epoch;	  /* read before any endpoint */
 	__u32 trace_level;
@@ -66,7 +69,7 @@ static __always_inline struct context *context_get(void)
 }
 
 /* The context of a new packet. NULL where the agent has not set up the host. */
-static __always_inline struct context *context_begin(enum policy_direction direction)
+static __always_inline struct context *context_begin(struct __sk_buff *skb, enum policy_direction direction)
 {
 	const struct config *config = config_get();
 	struct context *context = context_get();
@@ -79,6 +82,8 @@ static __always_inline struct context *context_begin(enum policy_direction direc
 	context->epoch = *epoch;
 	context->trace_level = config->trace_level;
 	context->direction = direction;
+	context->ifindex = skb->ifindex;
+	context->length = skb->len;
 	return context;
 }
 

@@ -17,14 +17,14 @@ static __always_inline int deliver_local(struct __sk_buff *skb, struct context *
 		return DROP_INVALID;
 	mac_copy(eth->h_dest, endpoint->mac);
 	mac_copy(eth->h_source, endpoint->gateway_mac);
-	trace_forward(skb, context, TRACE_TO_ENDPOINT);
+	trace_forward(context, TRACE_TO_ENDPOINT);
 	context->action = bpf_redirect_peer(endpoint->ifindex, 0);
 	return 0;
 }
 
-static __always_inline int deliver_host(struct __sk_buff *skb, struct context *context)
+static __always_inline int deliver_host(struct context *context)
 {
-	trace_forward(skb, context, TRACE_TO_STACK);
+	trace_forward(context, TRACE_TO_STACK);
 	context->action = TC_ACT_OK;
 	return 0;
 }
@@ -73,7 +73,7 @@ static __always_inline int masquerade(struct __sk_buff *skb, struct context *con
 	rewrite->old_address = packet->source.word[3];
 	rewrite->old_port = packet->tuple.source_port;
 	rewrite->is_source = true;
-	reason = nat_choose_port();
+	reason = nat_choose_port(context);
 	if (reason)
 		return reason;
 	if (rewrite->new_port != context->nat_port)
@@ -84,7 +84,7 @@ static __always_inline int masquerade(struct __sk_buff *skb, struct context *con
 /*
  * Out to the world by an uplink, masqueraded unless the destination is native or answered. Returns 0 or a drop reason.
  */
-__noinline int deliver_world(struct __sk_buff *skb)
+static __noinline int deliver_world(struct __sk_buff *skb)
 {
 	struct context *context = context_get();
 	const struct uplink *uplink;
@@ -105,7 +105,7 @@ __noinline int deliver_world(struct __sk_buff *skb)
 		reason = masquerade(skb, context, uplink);
 	if (reason)
 		return reason;
-	trace_forward(skb, context, TRACE_TO_NETWORK);
+	trace_forward(context, TRACE_TO_NETWORK);
 	context->action = bpf_redirect_neigh(ifindex, 0, 0, 0);
 	return 0;
 }

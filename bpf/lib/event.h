@@ -69,7 +69,7 @@ static __always_inline void metric_count(__u8 reason, __u8 direction, __u32 leng
 #define EVENT_WORD(type, reason, direction) ((__u32)(type) << 16 | (__u32)(reason) << 8 | (direction))
 
 /* Tells of the packet in hand; `word` is an EVENT_WORD. */
-__noinline int event_send(struct __sk_buff *skb, __u32 word)
+__noinline int event_send(__u32 word)
 {
 	const struct context *context = context_get();
 	const struct packet *packet;
@@ -88,8 +88,8 @@ __noinline int event_send(struct __sk_buff *skb, __u32 word)
 	event->reason = word >> 8;
 	event->direction = word;
 	event->match = context->verdict.match;
-	event->ifindex = skb->ifindex;
-	event->length = skb->len;
+	event->ifindex = context->ifindex;
+	event->length = context->length;
 	event->source_identity = context->source.identity;
 	event->destination_identity = context->destination.identity;
 	event->source_endpoint = context->source.endpoint;
@@ -111,18 +111,17 @@ __noinline int event_send(struct __sk_buff *skb, __u32 word)
 	return 0;
 }
 
-static __always_inline void trace_forward(struct __sk_buff *skb, const struct context *context,
-					  enum observation_point point)
+static __always_inline void trace_forward(const struct context *context, enum observation_point point)
 {
-	metric_count(0, context->direction, skb->len);
+	metric_count(0, context->direction, context->length);
 	if (context->trace_level >= TRACE_MAX || (context->trace_level == TRACE_MEDIUM && context->changed))
-		event_send(skb, EVENT_WORD(EVENT_TRACE, point, context->direction));
+		event_send(EVENT_WORD(EVENT_TRACE, point, context->direction));
 }
 
 /* An entry program's way to say no: the reason becomes a counter and an event. */
 static __always_inline int drop(struct __sk_buff *skb, enum policy_direction direction, __u32 reason)
 {
 	metric_count(reason, direction, skb->len);
-	event_send(skb, EVENT_WORD(EVENT_DROP, reason, direction));
+	event_send(EVENT_WORD(EVENT_DROP, reason, direction));
 	return TC_ACT_SHOT;
 }

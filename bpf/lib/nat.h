@@ -56,72 +56,72 @@ static __always_inline __u32 nat_hash(const struct tuple *tuple)
 	return h ^ h >> 13;
 }
 
-enum nat_claim { NAT_TAKEN, NAT_IDLE, NAT_MINE };
-
-/* Tries one port. NAT_IDLE: it is another's, of a connection that is about to end. */
-static __always_inline enum nat_claim nat_claim(struct nat_key *key, const struct nat_entry *wanted, __u32 now)
-{
-	struct nat_entry *entry = bpf_map_lookup_elem(&weir_nat, key);
-
-	if (!entry)
-		return bpf_map_update_elem(&weir_nat, key, wanted, BPF_NOEXIST) ? NAT_TAKEN : NAT_MINE;
-	if (entry->port == wanted->port && addr_equal(&entry->address, &wanted->address)) {
-		if (entry->expires != wanted->expires)
-			entry->expires = wanted->expires;
-		return NAT_MINE;
-	}
-	if (entry->expires >= now)
-		return entry->expires - now <= CT_TICKS_CLOSING ? NAT_IDLE : NAT_TAKEN;
-	return bpf_map_update_elem(&weir_nat, key, wanted, BPF_EXIST) ? NAT_TAKEN : NAT_MINE;
-}
-
 /*
- * Finds the port that the connection has outside: the one it had, else a free one near its hash, so that a connection
- * whose entry was evicted finds its old port again, else one of a connection that is over. Wants the rewrite's addresses
- * and fills its new port. Returns 0 or a drop reason.
+ * Makes a port the connection's, if it is that already, if nobody has it any more, or, where `ending`, if it is of a
+ * connection that is about to end. Returns whether it did; the rewrite knows the port then.
  */
-__noinline int nat_choose_port(void)
+__noinline int nat_take(__u32 port, __u32 ending)
 {
-	const struct config *config = config_get();
 	struct context *context = context_get();
+	struct nat_entry wanted = {}, *entry;
 	const struct tuple *tuple;
-	struct nat_entry wanted = {};
-	__u32 start, range, now;
 	struct nat_key key = {};
-	__be16 idle = 0;
+	__u32 until;
 
-	if (!context || !config)
-		return DROP_NO_CONFIGURATION;
+	if (!context)
+		return false;
 	tuple = &context->packet.tuple;
+	context->rewrite.new_port = bpf_htons(port);
 	key.remote = tuple->destination;
 	key.local = addr_from4(context->rewrite.new_address);
 	key.remote_port = tuple->destination_port;
+	key.local_port = context->rewrite.new_port;
 	key.protocol = tuple->protocol;
 	wanted.address = tuple->source;
 	wanted.port = tuple->source_port;
 	wanted.expires = context->expires;
-	now = tick_now();
-	context->rewrite.new_port = key.local_port = context->nat_port;
-	if (key.local_port && nat_claim(&key, &wanted, now) == NAT_MINE)
-		return 0;
-	range = config->nat_high - config->nat_low + 1;
-	start = nat_hash(tuple);
-	for (int i = 0; i < NAT_TRIES; i++) {
-		enum nat_claim claim;
-
-		key.local_port = bpf_htons(config->nat_low + (start + i) % range);
-		claim = nat_claim(&key, &wanted, now);
-		if (claim == NAT_MINE) {
-			context->rewrite.new_port = key.local_port;
-			return 0;
-		}
-		if (claim == NAT_IDLE)
-			idle = key.local_port;
+	entry = bpf_map_lookup_elem(&weir_nat, &key);
+	if (!entry)
+		return bpf_map_update_elem(&weir_nat, &key, &wanted, BPF_NOEXIST) == 0;
+	if (entry->port == wanted.port && addr_equal(&entry->address, &wanted.address)) {
+		if (entry->expires != wanted.expires)
+			entry->expires = wanted.expires;
+		return true;
 	}
-	if (!idle)
-		return DROP_NO_MASQUERADE_PORT;
-	context->rewrite.new_port = key.local_port = idle;
-	return bpf_map_update_elem(&weir_nat, &key, &wanted, BPF_ANY) ? DROP_NO_MASQUERADE_PORT : 0;
+	until = tick_now() + (ending ? CT_TICKS_CLOSING + 1 : 0);
+	return entry->expires < until && bpf_map_update_elem(&weir_nat, &key, &wanted, BPF_EXIST) == 0;
+}
+
+/*
+ * Looks for a port near the connection's hash, so that one whose entry was evicted finds its old port again. Returns
+ * whether there was one. Unrolled: kernels before 6.2 take a loop only in some of the shapes that clang gives it.
+ */
+__noinline int nat_search(__u32 ending)
+{
+	const struct config *config = config_get();
+	const struct context *context = context_get();
+	__u32 start, range;
+
+	if (!context || !config)
+		return false;
+	range = config->nat_high - config->nat_low + 1;
+	start = nat_hash(&context->packet.tuple);
+#pragma unroll
+	for (int i = 0; i < NAT_TRIES; i++)
+		if (nat_take(config->nat_low + (start + i) % range, ending))
+			return true;
+	return false;
+}
+
+/*
+ * Finds the port that the connection has outside: the one it had, else a free one, else one of a connection that is over.
+ * Wants the rewrite's addresses and fills its new port. Returns 0 or a drop reason.
+ */
+static __always_inline int nat_choose_port(const struct context *context)
+{
+	if (context->nat_port && nat_take(bpf_ntohs(context->nat_port), false))
+		return 0;
+	return nat_search(false) || nat_search(true) ? 0 : DROP_NO_MASQUERADE_PORT;
 }
 
 /* The live mapping that a packet from the world answers, or NULL. */

@@ -101,7 +101,7 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *packet
 }
 
 /* Returns 0 or a drop reason; the context is filled as far as the frame could be read. */
-__noinline int parse4(struct __sk_buff *skb)
+static __noinline int parse4(struct __sk_buff *skb)
 {
 	struct context *context = context_get();
 	const struct iphdr *ip;

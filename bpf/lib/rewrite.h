@@ -126,7 +126,7 @@ static __always_inline int rewrite_error(struct __sk_buff *skb, const struct pac
 }
 
 /* Carries out the context's rewrite. Returns 0 or a drop reason. */
-__noinline int rewrite_apply(struct __sk_buff *skb)
+static __noinline int rewrite_apply(struct __sk_buff *skb)
 {
 	struct context *context = context_get();
 

@@ -22,7 +22,7 @@ static __always_inline __u32 peer_class(const struct side *subject, const struct
 }
 
 /* One side's policy on the flow, in the direction in which it was opened; tells the verdict. Returns 0 or a drop reason. */
-__noinline int side_decide(struct __sk_buff *skb, __u32 direction)
+__noinline int side_decide(__u32 direction)
 {
 	struct context *context = context_get();
 	const struct side *subject, *peer;
@@ -44,7 +44,7 @@ __noinline int side_decide(struct __sk_buff *skb, __u32 direction)
 	if (tuple->protocol == IPPROTO_ICMP)
 		key.port = bpf_htons(ICMP_ECHO);
 	context->verdict = policy_decide(&key, peer_class(subject, peer));
-	event_send(skb, EVENT_WORD(EVENT_POLICY_VERDICT, context->verdict.reason, direction));
+	event_send(EVENT_WORD(EVENT_POLICY_VERDICT, context->verdict.reason, direction));
 	if (context->verdict.reason)
 		context->direction = direction; /* the drop is told and counted as the decider's */
 	return context->verdict.reason;
@@ -57,7 +57,7 @@ static __always_inline bool is_internal(const struct side *side, const struct si
 }
 
 /* Decides a flow by both sides' policies, whichever of them sent this packet. Returns 0 or a drop reason. */
-static __always_inline int flow_decide(struct __sk_buff *skb, struct context *context)
+static __always_inline int flow_decide(struct context *context)
 {
 	const struct side *asker = asker_of(context), *answerer = answerer_of(context);
 	int reason = 0;
@@ -67,9 +67,9 @@ static __always_inline int flow_decide(struct __sk_buff *skb, struct context *co
 	if (is_internal(asker, answerer) || is_internal(answerer, asker))
 		return DROP_INTERNAL_NETWORK;
 	if (asker->endpoint)
-		reason = side_decide(skb, DIRECTION_EGRESS);
+		reason = side_decide(DIRECTION_EGRESS);
 	if (!reason && answerer->endpoint)
-		reason = side_decide(skb, DIRECTION_INGRESS);
+		reason = side_decide(DIRECTION_INGRESS);
 	return reason;
 }
 
@@ -85,7 +85,7 @@ static __always_inline void ct_stamp_entry(struct ct_entry *entry, const struct 
 }
 
 /* Decides the flow and, where it may be, writes its entry. Returns 0 or a drop reason. */
-__noinline int flow_admit(struct __sk_buff *skb)
+__noinline int flow_admit(void)
 {
 	struct context *context = context_get();
 	const struct side *asker, *answerer;
@@ -96,7 +96,7 @@ __noinline int flow_admit(struct __sk_buff *skb)
 
 	if (!context)
 		return DROP_NO_CONFIGURATION;
-	reason = flow_decide(skb, context);
+	reason = flow_decide(context);
 	if (reason)
 		return reason;
 	high = ct_key_of(&context->packet.tuple, &key);
@@ -145,7 +145,7 @@ static __always_inline void ct_advance(struct ct_entry *entry, struct context *c
  * The verdict on the packet in the context. `answers` says that it came in through a masquerade mapping, so it is an
  * answer to what a container asked or nothing. Returns 0 or a drop reason.
  */
-__noinline int flow_verdict(struct __sk_buff *skb, __u32 answers)
+__noinline int flow_verdict(__u32 answers)
 {
 	struct context *context = context_get();
 	bool high, live = false, fresh = false;
@@ -181,5 +181,5 @@ __noinline int flow_verdict(struct __sk_buff *skb, __u32 answers)
 		return DROP_NO_CONNECTION;
 	}
 	context->ct_state = packet->is_error ? CT_RELATED : context->reply ? CT_REPLY : CT_NEW;
-	return flow_admit(skb);
+	return flow_admit();
 }
