@@ -52,6 +52,9 @@ static __always_inline const struct endpoint *device_owner(const struct device *
 {
 	const struct endpoint *owner;
 
+	/* 0.0.0.0 stands for the address that a device does not have */
+	if (addr_is4(address) && !address->word[3])
+		return 0;
 	if (addr_equal(address, &device->ip4))
 		return &device->endpoint;
 	owner = bpf_map_lookup_elem(&weir_endpoint, address);

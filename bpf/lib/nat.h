@@ -94,7 +94,7 @@ __noinline int nat_take(__u32 port, __u32 ending)
 
 /*
  * Looks for a port near the connection's hash, so that one whose entry was evicted finds its old port again. Returns
- * whether there was one. Unrolled: kernels before 6.2 take a loop only in some of the shapes that clang gives it.
+ * whether there was one. Unrolled: older kernels (6.1 is one) take a loop only in some of the shapes clang gives it.
  */
 __noinline int nat_search(__u32 ending)
 {

@@ -81,7 +81,7 @@ test('there is code to look at', () => {
   assert.ok(sections.reduce((sum, section) => sum + section.size, 0) > 1000);
 });
 
-test('no loop, which kernels before 6.2 take only in some shapes', () => {
+test('no loop, which older kernels (6.1 is one) take only in some shapes', () => {
   assert.deepEqual(
     sections.map(findLoop),
     sections.map(() => undefined),

@@ -1,4 +1,4 @@
-import { db, host, nobody, stranger, web, webBack, world } from '../support/cast.ts';
+import { db, host, NO_ONE, nobody, stranger, web, webBack, world } from '../support/cast.ts';
 import { Packet } from '../support/packet.ts';
 import { delivered, entering, leaving, packetFrom, packetTo, runCases } from './case.ts';
 
@@ -30,6 +30,16 @@ runCases([
     name: 'no address at all is refused',
     where: leaving(web),
     packet: toDb.ipv4({ source: '0.0.0.0' }),
+    verdict: 'DROP_INVALID_SOURCE_IP',
+  },
+  {
+    name: 'not even from a device that has none',
+    where: leaving(web),
+    given: (rig) => {
+      const device = rig.maps.device.get(rig.ifindex(web.name));
+      if (device !== undefined) rig.maps.device.set(rig.ifindex(web.name), { ...device, ip4: NO_ONE });
+    },
+    packet: toDb.ipv4({ source: NO_ONE }),
     verdict: 'DROP_INVALID_SOURCE_IP',
   },
   {
