@@ -24,10 +24,11 @@ import type { Store } from '../kvstore/index.ts';
 import { Monitor } from '../observe/index.ts';
 import { createApi } from './api.ts';
 import { lostEvents } from './bpf-views.ts';
-import { listenOnSocket } from './api-listen.ts';
+import { listenOnSocket, refuseLive } from './api-listen.ts';
 import type { Listener } from './api-listen.ts';
 import { STORE_FILE } from './config.ts';
 import type { AgentConfig } from './config.ts';
+import { Ends } from './ends.ts';
 import { flowNames, Generations } from './flow-names.ts';
 import { LostAddresses } from './lost-addresses.ts';
 import type { Parts } from './parts.ts';
@@ -35,6 +36,7 @@ import { PolicyRepository } from './policy-repository.ts';
 import { createState, labelsOfIdentity } from './state.ts';
 
 const COLLECT_MS = 60_000;
+const STOP_MS = 2_000;
 /** How often listeners are told of events that the kernel's ring had no room for. */
 const LOST_MS = 1_000;
 /** dockerd keeps its connection; closing it while it sends makes it repeat the call without a body. */
@@ -48,11 +50,11 @@ export interface AgentOptions {
 
 export class Agent {
   readonly #options: AgentOptions;
-  /** What `stop` ends, last started first. */
-  readonly #ends: (() => void | Promise<void>)[] = [];
+  readonly #ends: Ends;
 
   private constructor(options: AgentOptions) {
     this.#options = options;
+    this.#ends = new Ends(options.log);
   }
 
   /** Running when it resolves; nothing left running when it rejects. */
@@ -67,19 +69,22 @@ export class Agent {
     }
   }
 
-  /** Takes everything down; the datapath stays in the kernel and goes on. */
-  async stop(): Promise<void> {
-    for (const end of this.#ends.splice(0).reverse()) await end();
+  /** Takes everything down, within two seconds whatever hangs; the datapath stays in the kernel and goes on. Idempotent. */
+  stop(): Promise<void> {
+    return this.#ends.run(STOP_MS);
   }
 
   async #start(): Promise<void> {
     const { config, settings, log } = this.#options;
     requireHost({ bpffs: config.bpffs });
+    const api = join(config.runDir, 'weir.sock');
+    // listening comes last; a second agent must be known for one before it touches anything
+    for (const socket of [api, config.pluginSocket]) await refuseLive(socket);
     const store = await this.#openStore();
     const parts = await this.#assemble(store);
     await this.#restore(parts);
     const state = createState(parts, settings);
-    await this.#listen(createApi(state, { log: log.child('api') }), join(config.runDir, 'weir.sock'));
+    await this.#listen(createApi(state, { log: log.child('api') }), api);
     const plugin = createPluginApp({
       networkDriver: createNetworkDriver({
         networks: parts.networks,
@@ -101,7 +106,7 @@ export class Agent {
       file: join(config.stateDir, STORE_FILE),
       log: log.child('kvstore'),
     });
-    this.#ends.push(() => store.close());
+    this.#ends.add('store', () => store.close());
     return store;
   }
 
@@ -109,7 +114,7 @@ export class Agent {
   async #assemble(store: Store): Promise<Parts> {
     const { config, log } = this.#options;
     const netlink = Netlink.open();
-    this.#ends.push(() => netlink.close());
+    this.#ends.add('netlink', () => netlink.close());
     const cluster = parseCidr(config.clusterCidr);
     refuseOverlap(cluster, hostRoutes(netlink));
     const identities = new IdentityAllocator({ store });
@@ -180,7 +185,7 @@ export class Agent {
       context: { mode: config.policyMode, spaceOf: (name) => networks.spaceOf(name) ?? 0 },
       labelsOf: (identity) => identities.get(identity)?.labels ?? [],
     });
-    this.#ends.push(() => datapath.close());
+    this.#ends.add('datapath', () => datapath.close());
     return datapath;
   }
 
@@ -208,8 +213,8 @@ export class Agent {
       monitor.lost(lost - before);
     }, LOST_MS);
     timer.unref();
-    this.#ends.push(() => clearInterval(timer));
-    this.#ends.push(() => stream.stop());
+    this.#ends.add('lost events', () => clearInterval(timer));
+    this.#ends.add('events', () => stream.stop());
     return monitor;
   }
 
@@ -222,12 +227,12 @@ export class Agent {
     generations.note(datapath.policyMap.generation, policy.revision, policy.rules);
     const timer = setInterval(() => void identities.collect(), COLLECT_MS);
     timer.unref();
-    this.#ends.push(() => clearInterval(timer));
+    this.#ends.add('identities', () => clearInterval(timer));
   }
 
   async #listen(app: Parameters<typeof listenOnSocket>[0], path: string): Promise<void> {
     const listener: Listener = await listenOnSocket(app, path, { keepAliveMs: KEEP_ALIVE_MS });
-    this.#ends.push(() => listener.close());
+    this.#ends.add(path, () => listener.close());
   }
 
   /** Follows Docker from here on: names, late labels, what vanished while nobody told. */
@@ -240,10 +245,10 @@ export class Agent {
       now: () => systemClock.now(),
     });
     reconciler.start();
-    this.#ends.push(() => reconciler.stop());
+    this.#ends.add('reconciler', () => reconciler.stop());
     const census = new LostAddresses({ docker, ipam, endpoints, log: this.#options.log.child('ipam') });
     census.start();
-    this.#ends.push(() => census.stop());
+    this.#ends.add('census', () => census.stop());
   }
 }
 

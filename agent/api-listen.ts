@@ -44,17 +44,21 @@ function refuse(_error: Error, socket: Duplex): void {
   if (socket.writable) socket.end(`${head}Content-Length: ${NOT_HTTP.length}\r\n\r\n${NOT_HTTP}`);
 }
 
+/** Throws SOCKET_IN_USE where somebody answers. */
+export async function refuseLive(path: string): Promise<void> {
+  if (!(await isAnswering(path))) return;
+  throw new HostError('SOCKET_IN_USE', `somebody answers on ${path} already`, {
+    hint: 'is another weir agent running?',
+  });
+}
+
 /** Replaces a socket that a dead agent left behind; throws SOCKET_IN_USE where a live one answers. */
 export async function listenOnSocket(
   app: RequestListener,
   path: string,
   options: { keepAliveMs?: number } = {},
 ): Promise<Listener> {
-  if (await isAnswering(path)) {
-    throw new HostError('SOCKET_IN_USE', `somebody answers on ${path} already`, {
-      hint: 'is another weir agent running?',
-    });
-  }
+  await refuseLive(path);
   const server = createServer(app);
   server.on('clientError', refuse);
   if (options.keepAliveMs !== undefined) server.keepAliveTimeout = options.keepAliveMs;

@@ -25,8 +25,11 @@ export class Generations {
     remember(this.#rules, revision, rules);
   }
 
+  /** 0 where it is forgotten. A generation that nobody noted is the one before it, resolved anew. */
   revisionOf(generation: number): number {
-    return this.#revisions.get(generation) ?? 0;
+    let revision = 0;
+    for (const [noted, its] of this.#revisions) if (noted <= generation) revision = its;
+    return revision;
   }
 
   ruleLabels(rule: number, revision: number): string[] {
@@ -49,7 +52,10 @@ export function flowNames(sources: FlowNameSources, generations: Generations): F
         ?.owner?.containerName,
     identityLabels: sources.labelsOf,
     ruleLabels: (rule, revision) => generations.ruleLabels(rule, revision),
-    interfaceName: sources.interfaceName,
+    // most packets are met at an endpoint's device; the others are asked for
+    interfaceName: (ifindex) =>
+      sources.endpoints().find((item) => item.ifindex === ifindex)?.hostInterface ??
+      sources.interfaceName(ifindex),
     dropReason,
     time: (ns) => clock.format(ns),
   };

@@ -1,6 +1,7 @@
 /** After a start: frees what IPAM gave out before and nobody has any more, as after a crash between two calls of Docker. */
 import { describeError } from '../base/index.ts';
 import type { Log } from '../base/index.ts';
+import { withinMs } from '../driver/index.ts';
 import type { DockerClient, Endpoints } from '../driver/index.ts';
 import type { Ipam } from '../ipam/index.ts';
 
@@ -18,6 +19,7 @@ export interface LostAddressesOptions {
 
 export class LostAddresses {
   readonly #options: LostAddressesOptions;
+  readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: LostAddressesOptions) {
@@ -30,18 +32,21 @@ export class LostAddresses {
   }
 
   stop(): void {
+    this.#stopping.abort();
     clearTimeout(this.#timer);
   }
 
   async #look(): Promise<void> {
     const { docker, ipam, endpoints, log } = this.#options;
     try {
-      const { subnets, addresses } = await docker.census(AbortSignal.timeout(REQUEST_MS));
+      const ask = (signal: AbortSignal): ReturnType<typeof docker.census> => docker.census(signal);
+      const { subnets, addresses } = await withinMs(REQUEST_MS, ask, this.#stopping.signal);
       const own = endpoints.list().map((endpoint) => endpoint.ipv4);
       const freed = await ipam.reconcile({ subnets, addresses: [...addresses, ...own] });
       if (freed.addresses.length + freed.subnets.length > 0)
         log.info('freed what nobody has any more', freed);
     } catch (error) {
+      if (this.#stopping.signal.aborted) return;
       log.debug('cannot count addresses', { reason: describeError(error) });
       this.start(RETRY_MS);
     }

@@ -34,7 +34,7 @@ export class PolicyRepository {
   readonly #target: PolicyTarget;
   #state: PolicyState = { revision: FIRST_REVISION, rules: [] };
   #queue: Promise<unknown> = Promise.resolve();
-  #waiters = new Set<() => void>();
+  readonly #waiters = new Set<() => void>();
 
   constructor(options: { records: PolicyRecords; target: PolicyTarget }) {
     this.#records = options.records;
@@ -88,14 +88,25 @@ export class PolicyRepository {
     timeoutMs: number,
     signal: AbortSignal,
   ): Promise<{ revision: number; reached: boolean }> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-    while (this.revision < revision && !deadline.aborted) {
-      await new Promise<void>((resolve) => {
-        this.#waiters.add(resolve);
-        deadline.addEventListener('abort', () => resolve(), { once: true });
-      });
-    }
+    const deadline = Date.now() + timeoutMs;
+    while (this.revision < revision && !signal.aborted && Date.now() < deadline)
+      await this.#nextChange(deadline - Date.now(), signal);
     return { revision: this.revision, reached: this.revision >= revision };
+  }
+
+  /** Or so much time, or the end of whoever waits. */
+  #nextChange(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', wake);
+        this.#waiters.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, ms);
+      signal.addEventListener('abort', wake);
+      this.#waiters.add(wake);
+    });
   }
 
   #change(plan: (current: Rule[]) => { rules: Rule[]; count: number }): Promise<Changed> {
@@ -111,8 +122,7 @@ export class PolicyRepository {
         throw error;
       }
       this.#state = next;
-      for (const wake of this.#waiters) wake();
-      this.#waiters.clear();
+      for (const wake of [...this.#waiters]) wake();
       return { revision: next.revision, count };
     };
     const result = this.#queue.then(run);

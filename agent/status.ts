@@ -1,11 +1,14 @@
 /** Health of the agent and of everything it stands on. */
 import type { api } from '../base/index.ts';
+import { withinMs } from '../driver/index.ts';
 import { lostEvents } from './bpf-views.ts';
 import type { Parts } from './parts.ts';
 
 const RANK = { ok: 0, warning: 1, failure: 2 } as const;
 /** Docker answers a ping in milliseconds; a status must not wait for one that hangs. */
 const PING_MS = 1_000;
+/** A policy that does not fit any more is refused: somebody should know before. */
+const NEARLY_FULL = 0.8;
 
 export async function statusOf(parts: Parts): Promise<api.Status> {
   const components: Record<string, api.Component> = {
@@ -33,7 +36,7 @@ function node({ config, datapath }: Parts): api.Component {
 
 async function docker({ docker, config }: Parts): Promise<api.Component> {
   try {
-    await docker.networks(AbortSignal.timeout(PING_MS));
+    await withinMs(PING_MS, (signal) => docker.networks(signal));
     return { state: 'ok', message: `answers on ${config.dockerSocket}` };
   } catch {
     return {
@@ -44,11 +47,13 @@ async function docker({ docker, config }: Parts): Promise<api.Component> {
 }
 
 function datapath({ datapath }: Parts): api.Component {
-  const { generation, size } = datapath.policyMap;
+  const { generation, size, capacity } = datapath.policyMap;
+  const isNearlyFull = size > capacity * NEARLY_FULL;
+  const attached = `programs attached to ${datapath.endpoints.list().length} endpoints`;
   return {
-    state: 'ok',
-    message: `programs attached to ${datapath.endpoints.list().length} endpoints`,
-    details: { generation, policyEntries: size },
+    state: isNearlyFull ? 'warning' : 'ok',
+    message: isNearlyFull ? `${attached}, policy takes ${size} of ${capacity} entries` : attached,
+    details: { generation, policyEntries: size, policyCapacity: capacity },
   };
 }
 

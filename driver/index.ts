@@ -26,3 +26,4 @@ export { createNetworkDriver, type NetworkDriverOptions } from './network-driver
 export { type Network, Networks } from './networks.ts';
 export { createPluginApp, type PluginAppOptions } from './plugin-app.ts';
 export { Reconciler, type ReconcilerOptions } from './reconciler.ts';
+export { withinMs } from './time-limit.ts';
