@@ -1,11 +1,13 @@
 /**
- * What no datapath can beat: two containers without a network of Docker's, joined by one veth pair, or by two whose host
- * ends hand every packet over by bpf_redirect_peer.
+ * What no datapath can beat: two containers as they are on the bridge, with a second interface each that is one end of a
+ * veth pair, or whose host end hands every packet over by bpf_redirect_peer.
  */
 import { join } from 'node:path';
 import { run } from './lab.ts';
-import { source } from './stage.ts';
+import { NETWORKS, source } from './stage.ts';
 import type { Stage } from './stage.ts';
+
+const INTERFACE = 'bare0';
 
 export type BareKind = 'veth' | 'redirect';
 
@@ -40,25 +42,37 @@ export class Bare {
 }
 
 async function startEnd(stage: Stage, container: string, number: number, command: string[]): Promise<End> {
-  await stage.start(container, 'none', command);
+  await stage.start(container, NETWORKS.bridge, command);
   const pid = await stage.host.docker('inspect', '-f', '{{.State.Pid}}', container);
   return {
     container,
     pid,
     address: `10.99.0.${number}`,
     mac: `02:00:00:00:99:0${number}`,
-    device: `bare${number}`,
+    device: `host${number}`,
   };
 }
 
 async function joinDirectly({ host }: Stage, [server, client]: [End, End]): Promise<void> {
-  const peer = ['peer', 'name', 'eth0', 'netns', client.pid];
-  await host.run(['ip', 'link', 'add', 'eth0', 'netns', server.pid, 'type', 'veth', ...peer]);
+  const peer = ['peer', 'name', INTERFACE, 'netns', client.pid];
+  await host.run(['ip', 'link', 'add', INTERFACE, 'netns', server.pid, 'type', 'veth', ...peer]);
 }
 
 async function joinByRedirect(stage: Stage, ends: [End, End]): Promise<void> {
   for (const { device, pid } of ends) {
-    await stage.host.run(['ip', 'link', 'add', device, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', pid]);
+    await stage.host.run([
+      'ip',
+      'link',
+      'add',
+      device,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      INTERFACE,
+      'netns',
+      pid,
+    ]);
     await stage.host.run(['ip', 'link', 'set', device, 'up']);
   }
   const [server, client] = ends;
@@ -80,8 +94,8 @@ async function redirect({ host }: Stage, from: string, to: string): Promise<void
 async function setUp({ host }: Stage, { pid, mac, address }: End, other: End): Promise<void> {
   const ip = (...command: string[]): Promise<string> =>
     host.run(['nsenter', '-t', pid, '-n', 'ip', ...command]);
-  await ip('link', 'set', 'eth0', 'address', mac);
-  await ip('addr', 'add', `${address}/24`, 'dev', 'eth0');
-  await ip('link', 'set', 'eth0', 'up');
-  await ip('neigh', 'add', other.address, 'lladdr', other.mac, 'dev', 'eth0', 'nud', 'permanent');
+  await ip('link', 'set', INTERFACE, 'address', mac);
+  await ip('addr', 'add', `${address}/24`, 'dev', INTERFACE);
+  await ip('link', 'set', INTERFACE, 'up');
+  await ip('neigh', 'add', other.address, 'lladdr', other.mac, 'dev', INTERFACE, 'nud', 'permanent');
 }
