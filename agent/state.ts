@@ -112,11 +112,13 @@ function traceOf({ datapath, networks }: Parts, query: TraceQuery): api.TraceRes
   const internal = new Set(
     networks.list().flatMap(({ name, internal }) => (internal && name !== undefined ? [name] : [])),
   );
-  const own = query.source
-    .filter((label) => label.startsWith(NETWORK_PREFIX))
-    .map((label) => label.slice(NETWORK_PREFIX.length));
-  const sourceNoWorld = own.length > 0 && own.every((name) => internal.has(name));
-  return trace(compiled, { ...query, sourceNoWorld }, context);
+  const isInternal = (labels: string[]): boolean => {
+    const own = labels.filter((label) => label.startsWith(NETWORK_PREFIX));
+    return own.length > 0 && own.every((label) => internal.has(label.slice(NETWORK_PREFIX.length)));
+  };
+  const sourceNoWorld = isInternal(query.source);
+  const destinationNoWorld = isInternal(query.destination);
+  return trace(compiled, { ...query, sourceNoWorld, destinationNoWorld }, context);
 }
 
 /** Names an identity: its labels, the reserved name, the range of a CIDR identity; nothing for what is unknown. */

@@ -27,7 +27,10 @@ export function reasonFor({ verdict, probes, sides }: Outcome): string {
 }
 
 function reasonOf(side: SideTrace, decision: Decision): string {
-  if (side.noWorld) return 'the networks of the source are internal, nothing leads to the world';
+  if (side.noWorld) {
+    const whose = side.direction === 'egress' ? 'source' : 'destination';
+    return `the networks of the ${whose} are internal, nothing leads to the world or from it`;
+  }
   if (side.resolution === undefined) return 'no policy on this side';
   if (decision.match === 'none') {
     return isEnforced(side)

@@ -126,6 +126,12 @@ test('the world without an address is an address that no rule names closer', () 
 
 test('an internal network has no way to the world, whatever the rules', () => {
   const result = ask('id=app4', 'reserved:world', { dports: DNS, sourceNoWorld: true });
+
+  test('nor a way from the world to it', () => {
+    const result = ask('reserved:world', 'id=app4', { dports: DNS, destinationNoWorld: true });
+    assert.equal(result.verdict, 'denied');
+    assert.match(result.reason, /^ingress .*networks of the destination are internal/);
+  });
   assert.deepEqual([result.verdict, result.egress], ['denied', 'denied']);
   assert.match(result.reason, /internal/);
 });

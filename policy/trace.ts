@@ -25,6 +25,8 @@ export interface TraceQuery {
   dports: readonly TracePort[];
   /** The source is on internal networks only. */
   sourceNoWorld?: boolean;
+  /** The destination is. */
+  destinationNoWorld?: boolean;
 }
 
 /** "none": no rule decides on this side, and the default isolation lets it pass; or there is no policy on it at all. */
@@ -58,7 +60,7 @@ export interface SideTrace {
   /** Per port of the query. */
   decisions: Decision[];
   judgement: Judgement;
-  /** The packet cannot leave, whatever policy says. */
+  /** The subject is on internal networks only and the peer is outside: nothing passes, whatever policy says. */
   noWorld: boolean;
 }
 
@@ -79,7 +81,7 @@ export function trace(policy: CompiledPolicy, query: TraceQuery, context: Policy
   const parties = partiesOf(policy, query, context);
   const probes = query.dports.map(probeOf);
   if (probes.length === 0) probes.push({ text: 'any port', port: 0, protocols: [0] });
-  const [egress, ingress] = judge(policy, parties, { probes, noWorld: query.sourceNoWorld ?? false });
+  const [egress, ingress] = judge(policy, parties, { probes, query });
   const matched = [egress, ingress].flatMap((side) => matchesOf(policy, side));
   const allowed = egress.judgement !== 'denied' && ingress.judgement !== 'denied';
   const result = { verdict: allowed ? 'allowed' : 'denied', probes, sides: [egress, ingress] } as const;
@@ -99,10 +101,10 @@ function probeOf({ port, protocol }: TracePort): Probe {
 
 interface Asked {
   probes: Probe[];
-  noWorld: boolean;
+  query: TraceQuery;
 }
 
-function judge(policy: CompiledPolicy, parties: Parties, { probes, noWorld }: Asked): [SideTrace, SideTrace] {
+function judge(policy: CompiledPolicy, parties: Parties, { probes, query }: Asked): [SideTrace, SideTrace] {
   const { source, destination, context } = parties;
   const near = sameNetwork(source, destination, context);
   const egress = sideOf('egress', source, destination);
@@ -118,7 +120,8 @@ function judge(policy: CompiledPolicy, parties: Parties, { probes, noWorld }: As
     const best = each.find((pair) => pair.every((decision) => decision.verdict === 'allow')) ?? each[0] ?? [];
     for (const [at, side] of [egress, ingress].entries()) side.decisions.push(...best.slice(at, at + 1));
   }
-  egress.noWorld = noWorld && isOutside(destination.id);
+  egress.noWorld = query.sourceNoWorld === true && isOutside(destination.id);
+  ingress.noWorld = query.destinationNoWorld === true && isOutside(source.id);
   for (const side of [egress, ingress]) side.judgement = judgementOf(side);
   return [egress, ingress];
 }
