@@ -34,9 +34,22 @@ export function resolve(
 /** Like the other reserved identities it is a peer of everybody, named or not. */
 const INIT: Peer = { id: RESERVED.init, labels: ['reserved:init'] };
 
-interface KnownPeer {
-  peer: Peer;
-  isNear: boolean;
+/** What of a list of peers is the same for every subject; found once per list, because a host has many subjects. */
+interface Listed {
+  endpoints: Peer[];
+  rangeIds: ReadonlyMap<string, number>;
+}
+
+const listed = new WeakMap<readonly Peer[], Listed>();
+
+function listedOf(peers: readonly Peer[]): Listed {
+  const known = listed.get(peers);
+  if (known !== undefined) return known;
+  const endpoints = [INIT, ...peers.filter((peer) => isEndpointIdentity(peer.id))];
+  const ranges = peers.flatMap(({ id, cidr }) => (cidr === undefined ? [] : [[cidr, id] as const]));
+  const found = { endpoints, rangeIds: new Map(ranges) };
+  listed.set(peers, found);
+  return found;
 }
 
 /** A subject among its peers: who of them an item admits. */
@@ -44,24 +57,21 @@ export class Side {
   readonly rules: CompiledRule[];
   readonly #policy: CompiledPolicy;
   readonly #subject: Peer;
-  readonly #mode: PolicyContext['mode'];
-  readonly #endpoints: KnownPeer[];
-  readonly #rangeIds = new Map<string, number>();
+  readonly #context: PolicyContext;
+  readonly #peers: Listed;
 
-  /** The parameters of `resolve`. */
+  /** The parameters of `resolve`. `peers` is not to change afterwards. */
   constructor(policy: CompiledPolicy, subject: Peer, peers: readonly Peer[], context: PolicyContext) {
     this.#policy = policy;
     this.#subject = subject;
-    this.#mode = context.mode;
+    this.#context = context;
+    this.#peers = listedOf(peers);
     this.rules = context.mode === 'never' ? [] : policy.rules.filter((rule) => rule.subject.matches(subject));
-    const endpoints = [INIT, ...peers.filter((peer) => isEndpointIdentity(peer.id))];
-    this.#endpoints = endpoints.map((peer) => ({ peer, isNear: sameNetwork(subject, peer, context) }));
-    for (const { id, cidr } of peers) if (cidr !== undefined) this.#rangeIds.set(cidr, id);
   }
 
   /** An endpoint whose labels are not known yet is denied in every mode, since no mode can know what it is. */
   isEnforced(direction: Direction): boolean {
-    if (this.#subject.id === RESERVED.init || this.#mode === 'always') return true;
+    if (this.#subject.id === RESERVED.init || this.#context.mode === 'always') return true;
     return this.rules.some((rule) => rule.enforces[direction]);
   }
 
@@ -71,7 +81,7 @@ export class Side {
     const numbers = new Set(peers.numbers);
     // The class is who shares a network, whatever the labels: where labels are required it says too much.
     if (peers.everyNear && requires.length === 0) numbers.add(PEER_NETWORK);
-    for (const known of this.#endpoints) if (selects(peers, requires, known)) numbers.add(known.peer.id);
+    for (const peer of this.#peers.endpoints) if (this.#selects(peers, requires, peer)) numbers.add(peer.id);
     for (const id of this.#rangesOf(peers)) numbers.add(id);
     return numbers;
   }
@@ -82,23 +92,29 @@ export class Side {
     for (const { cidr, except } of spec.ranges) {
       const holes = new Set(except.flatMap(within));
       for (const text of within(cidr)) {
-        const id = holes.has(text) ? undefined : this.#rangeIds.get(text);
+        const id = holes.has(text) ? undefined : this.#peers.rangeIds.get(text);
         if (id !== undefined) yield id;
       }
     }
   }
-}
 
-function selects(spec: PeerSpec, requires: readonly Selector[], { peer, isNear }: KnownPeer): boolean {
-  if (spec.everyEndpoint && peer.id !== RESERVED.init) return true;
-  const isNamed = spec.selectors.some((selector) => admits(selector, peer, isNear));
-  const isOneOfAll = spec.everyNear && isNear && requires.length > 0;
-  return (isNamed || isOneOfAll) && requires.every((selector) => selector.matches(peer));
-}
+  #selects(spec: PeerSpec, requires: readonly Selector[], peer: Peer): boolean {
+    if (spec.everyEndpoint && peer.id !== RESERVED.init) return true;
+    const isNamed = spec.selectors.some((selector) => this.#admits(selector, peer));
+    const isOneOfAll = spec.everyNear && requires.length > 0 && this.#isNear(peer);
+    return (isNamed || isOneOfAll) && requires.every((selector) => selector.matches(peer));
+  }
 
-/** Selectors reach as far as the subject's networks unless they say how far. */
-function admits(selector: Selector, peer: Peer, isNear: boolean): boolean {
-  return (isNear || selector.namesNetwork || peer.id === RESERVED.init) && selector.matches(peer);
+  /** Selectors reach as far as the subject's networks unless they say how far. */
+  #admits(selector: Selector, peer: Peer): boolean {
+    return (
+      selector.matches(peer) && (selector.namesNetwork || peer.id === RESERVED.init || this.#isNear(peer))
+    );
+  }
+
+  #isNear(peer: Peer): boolean {
+    return sameNetwork(this.#subject, peer, this.#context);
+  }
 }
 
 function resolveDirection(direction: Direction, side: Side, enforced: boolean): PolicyEntry[] {
