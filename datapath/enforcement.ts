@@ -118,11 +118,10 @@ export class Enforcement {
   /** Gives further ranges identities: first in the policy in force, then addresses are called by them. */
   #widen(cidrs: readonly string[]): void {
     const { ipcache, cidrs: identities } = this.#options;
-    const known = new Set(this.#ranges.map(({ id }) => id));
-    this.#ranges = identities.follow([...this.#ranges.map(({ cidr }) => cidr), ...cidrs]);
-    const fresh = this.#ranges.filter(({ id }) => !known.has(id));
-    if (fresh.length === 0) return;
-    if (!this.#isRestoring) this.#addRanges(fresh);
+    const known = new Set(this.#ranges.map(({ cidr }) => cidr));
+    if (cidrs.every((cidr) => known.has(cidr))) return;
+    this.#ranges = identities.follow([...known, ...cidrs]);
+    if (!this.#isRestoring) this.#addRanges(this.#ranges.filter(({ cidr }) => !known.has(cidr)));
     ipcache.update({ policy: this.#ranges });
   }
 
@@ -135,13 +134,12 @@ export class Enforcement {
   /** Leaves identities to these ranges only: addresses are called by what is around the others before those go. */
   #narrow(cidrs: readonly string[]): void {
     const { ipcache, cidrs: identities, policyMap } = this.#options;
-    const before = this.#ranges;
-    this.#ranges = identities.follow(cidrs);
-    const kept = new Set(this.#ranges.map(({ id }) => id));
-    const gone = before.filter(({ id }) => !kept.has(id)).map(({ id }) => id);
+    const kept = new Set(cidrs);
+    const gone = this.#ranges.filter(({ cidr }) => !kept.has(cidr));
     if (gone.length === 0) return;
+    this.#ranges = identities.follow(cidrs);
     ipcache.update({ policy: this.#ranges });
-    policyMap.remove(gone);
+    policyMap.remove(gone.map(({ id }) => id));
   }
 
   #replace(policy: CompiledPolicy): void {
