@@ -185,7 +185,10 @@ static __always_inline int world_answer(struct __sk_buff *skb, struct context *c
 	return reason ? reason : deliver_local(skb, context, endpoint);
 }
 
-/* The host's NIC, ingress: only answers to masqueraded connections are touched, everything else is the host's. */
+/*
+ * The host's NIC, ingress: only answers to masqueraded connections are touched. Everything else is the host's, and that of
+ * whoever else has programs there: TC_ACT_OK would end their turn.
+ */
 SEC("tc")
 int from_uplink(struct __sk_buff *skb)
 {
@@ -194,10 +197,10 @@ int from_uplink(struct __sk_buff *skb)
 	int reason;
 
 	if (!context || skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present || parse4(skb))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	nat = nat_find(&context->packet.tuple);
 	if (!nat)
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	reason = world_answer(skb, context, nat);
 	return reason ? drop(skb, context->direction, reason) : context->action;
 }
