@@ -1,5 +1,5 @@
 /** The compiled datapath: loaded onto its pinned maps, attached to devices by links that outlive the process. */
-import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   attachClsact,
@@ -18,6 +18,9 @@ import { MAPS, openMaps } from './maps.ts';
 import type { Maps } from './maps.ts';
 
 export type ProgramName = 'from_container' | 'to_container' | 'from_uplink';
+
+/** A bpffs takes no dots, and a device's name has no colon: "eth0.100" is pinned as "eth0:100". */
+const DOT = ':';
 
 const ELF = new URL('./datapath.bpf.o', import.meta.url);
 
@@ -77,6 +80,14 @@ export class DatapathObject {
     }
   }
 
+  /** A device has another name from now on. */
+  rename(device: string, name: string): void {
+    for (const direction of ['ingress', 'egress'] as const) {
+      const pin = this.#pin(device, direction);
+      if (existsSync(pin)) renameSync(pin, this.#pin(name, direction));
+    }
+  }
+
   /** Forgets the links of a device that is gone or about to go. */
   forget(device: string): void {
     for (const direction of ['ingress', 'egress'] as const) unpin(this.#pin(device, direction));
@@ -94,7 +105,7 @@ export class DatapathObject {
   /** Names of the devices that have pinned links. */
   attached(): string[] {
     const names = readdirSync(this.#links, { withFileTypes: true }).map((entry) => entry.name);
-    return [...new Set(names.map((name) => name.replace(/-(in|e)gress$/, '')))];
+    return [...new Set(names.map((name) => name.replace(/-(in|e)gress$/, '').replaceAll(DOT, '.')))];
   }
 
   close(): void {
@@ -102,7 +113,7 @@ export class DatapathObject {
   }
 
   #pin(device: string, direction: Direction): string {
-    return join(this.#links, `${device}-${direction}`);
+    return join(this.#links, `${device.replaceAll('.', DOT)}-${direction}`);
   }
 
   /** True if a link to this very device was there; its name may have been another's before. */

@@ -34,6 +34,8 @@ export interface DatapathOptions {
   context: PolicyContext;
   /** Labels of an identity that an endpoint is given. */
   labelsOf: (identity: number) => string[];
+  /** False: filters instead of links, as on a kernel without tcx; default: whether this kernel has it. */
+  tcx?: boolean;
 }
 
 const DEFAULT_MTU = 1500;
@@ -69,8 +71,7 @@ export class Datapath {
   constructor(options: DatapathOptions) {
     this.#options = options;
     this.#lock = lock(join(options.bpffs, 'weir'));
-    const { bpffs, log, nodeAddress, context } = options;
-    const tcx = hasFeature('tcx');
+    const { bpffs, log, nodeAddress, context, tcx = hasFeature('tcx') } = options;
     this.object = new DatapathObject({ bpffs, tcx });
     const { object } = this;
     const { maps } = object;

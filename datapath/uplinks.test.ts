@@ -39,6 +39,10 @@ class Rig {
         this.log.push(`detach ${name}`);
         this.pinned = this.pinned.filter((pinned) => pinned !== name);
       },
+      rename: (from: string, to: string): void => {
+        this.log.push(`rename ${from} ${to}`);
+        this.pinned = this.pinned.map((pinned) => (pinned === from ? to : pinned));
+      },
       attached: () => this.pinned,
     };
     const netlink = { links: () => this.host.links, addresses: () => this.host.addresses, routes: () => [] };
@@ -102,7 +106,7 @@ test('one that was deleted and made again under its name has its program', async
 test('one that is renamed is never without its program', async () => {
   const rig = new Rig();
   await rig.refresh(ETH0);
-  assert.deepEqual(await rig.refresh(ETH0, 'wan0'), [`attach wan0 ${ETH0}`, 'detach eth0']);
+  assert.deepEqual(await rig.refresh(ETH0, 'wan0'), ['rename eth0 wan0']);
   assert.deepEqual(rig.pinned, ['wan0']);
 });
 

@@ -8,7 +8,7 @@ import type { Uplink } from './uplink-choice.ts';
 
 export interface UplinkOptions {
   netlink: Pick<Netlink, 'links' | 'addresses' | 'routes'>;
-  object: Pick<DatapathObject, 'attach' | 'detach' | 'attached' | 'maps'>;
+  object: Pick<DatapathObject, 'attach' | 'detach' | 'rename' | 'attached' | 'maps'>;
   /** Whether the kernel has tcx; without it the program is a filter. */
   tcx: boolean;
   log: Log;
@@ -52,8 +52,8 @@ export class Uplinks {
 
   async #adopt(uplink: Uplink, old: Uplink | undefined): Promise<void> {
     const { object, log } = this.#options;
-    if (old?.name !== uplink.name) await object.attach('from_uplink', uplink, 'ingress');
-    if (old !== undefined && old.name !== uplink.name) await object.detach(old.name);
+    if (old === undefined) await object.attach('from_uplink', uplink, 'ingress');
+    else if (old.name !== uplink.name) object.rename(old.name, uplink.name);
     object.maps.uplink.set(uplink.ifindex, { ip4: uplink.address ?? NONE, ip6: NONE });
     log.info('uplink', { name: uplink.name, address: uplink.address ?? 'none' });
   }

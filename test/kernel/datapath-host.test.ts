@@ -7,12 +7,23 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { tearDownHost } from '../../datapath/index.ts';
 import type { Datapath } from '../../datapath/index.ts';
-import { BpfMap, Netlink, programId, readSysctl, writeSysctl } from '../../kernel/index.ts';
+import {
+  attachClsact,
+  attachTcx,
+  BpfMap,
+  BpfObject,
+  closeFd,
+  Netlink,
+  programId,
+  readSysctl,
+  writeSysctl,
+} from '../../kernel/index.ts';
 import { parsePolicy } from '../../policy/index.ts';
 import { enterOwnNamespace } from '../packets/own-namespace.ts';
 import * as rig from './datapath-rig.ts';
-import { scratchBpffs } from './scratch.ts';
+import { compile, scratchBpffs } from './scratch.ts';
 
 enterOwnNamespace();
 
@@ -63,11 +74,115 @@ test('an uplink is found when it comes, followed when its address changes, found
     programId: programId(datapath.object.program('from_uplink')),
   });
   await netlink.deleteLink(again);
-  await rig.until('gone', () => uplinkOf(datapath) === undefined);
-  assert.deepEqual(datapath.uplinks.current, []);
+  await rig.until('gone', () => datapath.uplinks.current.length === 0);
+  assert.equal(uplinkOf(datapath), undefined);
   assert.ok(!existsSync(join(bpffs.path, 'weir', 'links', 'nic0-ingress')));
   for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
   await datapath.close();
+});
+
+/** Programs of somebody else that count what they are asked about, as a link and as a filter. */
+const FOREIGN = `
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 3); __type(key, __u32); __type(value, __u64); } asked SEC(".maps");
+char _license[] SEC("license") = "GPL";
+static int count(__u32 key)
+{
+	__u64 *number = bpf_map_lookup_elem(&asked, &key);
+
+	if (number)
+		__sync_fetch_and_add(number, 1);
+	return -1;
+}
+SEC("tc") int former(struct __sk_buff *skb) { return count(0); }
+SEC("tc") int later(struct __sk_buff *skb) { return count(1); }
+SEC("tc") int filter(struct __sk_buff *skb) { return count(2); }`;
+
+test('programs of others at the uplink have their turn, whether they came before or after', async () => {
+  using bpffs = scratchBpffs();
+  const index = plugIn();
+  const foreign = BpfObject.load(compile(FOREIGN), { name: 'foreign' });
+  const former = attachTcx(foreign.program('former'), index, 'ingress');
+  const datapath = await rig.startDatapath(bpffs.path);
+  assert.equal(rig.pinnedLink(bpffs.path, 'nic0-ingress')?.ifindex, index);
+  attachClsact(foreign.program('filter'), index, 'ingress');
+  const later = attachTcx(foreign.program('later'), index, 'ingress');
+  const asked = (key: number): bigint =>
+    foreign
+      .map('asked')
+      .lookup(Buffer.from([key, 0, 0, 0]))
+      ?.readBigUInt64LE() ?? 0n;
+  const far = netlink.link('nic0-far')!.index;
+  netlink.addAddress(far, '198.51.100.1/24');
+  writeSysctl('net.ipv4.conf.nic0-far.arp_notify', '1');
+  const before = [0, 1, 2].map(asked);
+  netlink.setLinkDown(far);
+  netlink.setLinkUp(far); // and says so, by ARP
+  await rig.until('all are asked', () => [0, 1, 2].every((key) => asked(key) > (before[key] ?? 0n)));
+  for (const fd of [former, later]) closeFd(fd);
+  foreign.close();
+  await datapath.close();
+  await netlink.deleteLink(index);
+});
+
+test('an uplink with a dot in its name, which is then renamed, keeps its program', async () => {
+  using bpffs = scratchBpffs();
+  const index = plugIn();
+  netlink.setLinkDown(index);
+  netlink.rename(index, 'nic0.100');
+  netlink.setLinkUp(index);
+  netlink.addRoute({ destination: '0.0.0.0/0', ifindex: index, gateway: '192.0.2.1' });
+  const datapath = await rig.startDatapath(bpffs.path);
+  assert.deepEqual(datapath.object.attached(), ['nic0.100']);
+  netlink.setLinkDown(index);
+  netlink.rename(index, 'wan0');
+  netlink.setLinkUp(index);
+  netlink.addRoute({ destination: '0.0.0.0/0', ifindex: index, gateway: '192.0.2.1' });
+  await rig.until('the new name', () => datapath.uplinks.current[0]?.name === 'wan0');
+  await sleep(300);
+  assert.equal(rig.pinnedLink(bpffs.path, 'wan0-ingress')?.ifindex, index);
+  assert.deepEqual(datapath.object.attached(), ['wan0']);
+  await datapath.close();
+  await netlink.deleteLink(index);
+});
+
+test('other masquerade ports after a restart: the former are free again', async () => {
+  using bpffs = scratchBpffs();
+  writeSysctl(RESERVED_PORTS, '22');
+  await (await rig.startDatapath(bpffs.path, { masqueradePorts: { first: 50000, last: 50999 } })).close();
+  assert.equal(readSysctl(RESERVED_PORTS), '22,50000-50999');
+  await (await rig.startDatapath(bpffs.path)).close();
+  assert.equal(readSysctl(RESERVED_PORTS), '22,61000-65535');
+  writeSysctl(RESERVED_PORTS, '\n');
+});
+
+test('on a kernel without tcx programs are filters for good, replaced and taken away like links', async () => {
+  using bpffs = scratchBpffs();
+  const index = plugIn();
+  const open = (): Promise<Datapath> => rig.startDatapath(bpffs.path, { tcx: false });
+  const first = await open();
+  await rig.populate(first, 1);
+  const devices = ['weir1', 'nic0'];
+  assert.deepEqual(devices.map(rig.filtersOf), [['from_container', 'to_container'], ['from_uplink']]);
+  await first.close();
+  const second = rig.openDatapath(bpffs.path, { tcx: false });
+  await second.start();
+  await second.createEndpoint(rig.specOf(1, 1));
+  await second.activateEndpoint('endpoint-1', rig.ownerOf(1));
+  await second.commit();
+  assert.deepEqual(devices.map(rig.filtersOf), [['from_container', 'to_container'], ['from_uplink']]);
+  assert.deepEqual(readdirSync(join(bpffs.path, 'weir', 'links')), []);
+  netlink.deleteAddress(index, '192.0.2.7/24');
+  netlink.setLinkDown(index);
+  await rig.until('no uplink any more', () => uplinkOf(second) === undefined);
+  assert.deepEqual(rig.filtersOf('nic0'), []);
+  netlink.setLinkUp(index);
+  netlink.addAddress(index, '192.0.2.7/24');
+  await rig.until('an uplink again', () => rig.filtersOf('nic0').length === 1);
+  await second.removeEndpoint('endpoint-1');
+  await second.close();
+  await tearDownHost(netlink);
+  assert.deepEqual(rig.filtersOf('nic0'), []);
+  await netlink.deleteLink(index);
 });
 
 test('what others take away of it is put back', async () => {

@@ -3,9 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from '../../base/index.ts';
-import type { Log } from '../../base/index.ts';
 import { Datapath } from '../../datapath/index.ts';
-import type { EndpointSpec, Owner } from '../../datapath/index.ts';
+import type { DatapathOptions, EndpointSpec, Owner } from '../../datapath/index.ts';
 import { closeFd, linkTarget, openPinnedLink } from '../../kernel/index.ts';
 import type { Netlink } from '../../kernel/index.ts';
 import { parsePolicy } from '../../policy/index.ts';
@@ -24,17 +23,18 @@ export const RULES = parsePolicy(
   'policy.json',
 );
 
-export function openDatapath(bpffs: string, options: { log?: Log; uplinks?: string[] } = {}): Datapath {
+export function openDatapath(bpffs: string, options: Partial<DatapathOptions> = {}): Datapath {
   return new Datapath({
     bpffs,
-    log: options.log ?? silentLog,
-    uplinks: options.uplinks ?? [],
+    log: silentLog,
+    uplinks: [],
     masqueradePorts: MASQUERADE,
     clusterCidrs: () => [CLUSTER],
     nativeCidrs: [],
     nodeAddress: NODE,
     context: { mode: 'default', spaceOf: (network) => (network === NETWORK ? SPACE : 0) },
     labelsOf: (identity) => [`container:id=${identity}`, `weir:network=${NETWORK}`],
+    ...options,
   });
 }
 
@@ -110,6 +110,6 @@ export function pinnedLink(bpffs: string, name: string): ReturnType<typeof linkT
 export function filtersOf(device: string): string[] {
   return ['ingress', 'egress'].flatMap((side) => {
     const { stdout } = spawnSync('tc', ['filter', 'show', 'dev', device, side], { encoding: 'utf8' });
-    return [...stdout.matchAll(/(\w+_container):\[/g)].map(([, name]) => name ?? '');
+    return [...stdout.matchAll(/(\w+_(?:container|uplink)):\[/g)].map(([, name]) => name ?? '');
   });
 }
