@@ -124,6 +124,6 @@ function traceOf({ datapath, networks }: Parts, query: TraceQuery): api.TraceRes
 /** Names an identity: its labels, the reserved name, the range of a CIDR identity; nothing for what is unknown. */
 export function labelsOfIdentity(parts: Pick<Parts, 'identities' | 'datapath'>, identity: number): string[] {
   if (!isCidrIdentity(identity)) return parts.identities.get(identity)?.labels ?? [];
-  const range = parts.datapath.ipcache.sources.policy.find((item) => item.id === identity);
-  return range === undefined ? [] : [`cidr:${range.cidr}`];
+  const range = parts.datapath.ipcache.rangeOf(identity);
+  return range === undefined ? [] : [`cidr:${range}`];
 }

@@ -94,10 +94,14 @@ test('what an earlier process left is known: its ranges stay until they are said
   ipcache.update({ cluster: ['10.210.0.0/16'], native: ['10.9.0.0/16'], policy, host: ['192.0.2.7'] });
   const next = new Ipcache(fake.maps.ipcache);
   assert.deepEqual(next.sources.policy, policy, 'one range per number, the prefixes in it have no own');
+  assert.equal(next.rangeOf(RANGE + 5), '10.0.0.0/8');
   fake.raw('weir_ipcache').onWrite = (what) => assert.equal(what, 'delete');
   next.update({ cluster: ['10.210.0.0/16'], native: ['10.9.0.0/16'], host: [] });
   assert.deepEqual(contents(fake)['10.0.0.0/8'], [RANGE + 5, 0]);
   assert.equal(contents(fake)['192.0.2.7/32'], undefined);
+  fake.raw('weir_ipcache').onWrite = () => {};
+  next.update({ policy: [{ cidr: '10.0.0.0/9', id: RANGE + 6 }] });
+  assert.deepEqual([next.rangeOf(RANGE + 5), next.rangeOf(RANGE + 6)], [undefined, '10.0.0.0/9']);
 });
 
 test('after a write that failed half way the next one completes it', () => {

@@ -46,22 +46,33 @@ function closest(named: { range: Cidr; id: number }[], cidr: Cidr): number {
   return around.sort((a, b) => b.range.length - a.range.length)[0]?.id ?? RESERVED.world;
 }
 
+function rangesOf({ policy }: IpcacheSources): Map<number, string> {
+  return new Map(policy.map(({ cidr, id }) => [id, cidr]));
+}
+
 export class Ipcache {
   readonly #map: Maps['ipcache'];
   readonly #parsed = new Map<string, Cidr>();
   /** What is in the map, by canonical prefix. */
   #present = new Map<string, { key: IpcacheKey; entry: IpcacheEntry }>();
   #sources: IpcacheSources;
+  #ranges = new Map<number, string>();
 
   constructor(map: Maps['ipcache']) {
     this.#map = map;
     this.#read();
     this.#sources = { cluster: [], native: [], policy: this.#policyRanges(), host: [] };
+    this.#ranges = rangesOf(this.#sources);
   }
 
   /** At first the policy ranges that an earlier process left in the map, and nothing else. */
   get sources(): IpcacheSources {
     return this.#sources;
+  }
+
+  /** The range of policy that a number stands for. */
+  rangeOf(identity: number): string | undefined {
+    return this.#ranges.get(identity);
   }
 
   /** Makes the map what the sources say: new and changed entries first, then what nobody asks for goes. */
@@ -83,6 +94,7 @@ export class Ipcache {
       throw error;
     }
     this.#sources = next;
+    if (sources.policy !== undefined) this.#ranges = rangesOf(next);
     for (const [key, entry] of changes) this.#present.set(textOf(key), { key, entry });
     for (const [text] of stale) {
       this.#present.delete(text);

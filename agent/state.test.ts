@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { compile, parsePolicy } from '../policy/index.ts';
+import type { Parts } from './parts.ts';
+import { faults } from './schema-check.ts';
+import { createState, labelsOfIdentity } from './state.ts';
+
+const RANGE = 0x1000001;
+const LABELS = new Map([
+  [1, ['reserved:host']],
+  [300, ['container:id=web', 'weir:network=app']],
+]);
+
+const view = {
+  ...{ key: 'e'.repeat(64), endpointId: 7, hostInterface: 'weir7', networkId: 'n1', network: 'app' },
+  ...{ containerId: 'c'.repeat(64), containerName: 'web', ipv4: '10.210.0.9', mac: '02:42:0a:d2:00:09' },
+  ...{ identity: 300, labels: [], state: 'ready' },
+};
+const network = {
+  ...{ id: 'n1', name: 'app', space: 2, isolation: 'network', internal: false, gateway4: '169.254.1.1' },
+  ...{ pools: ['10.210.0.0/24'], ports: 'refuse', createdAt: 0 },
+};
+const networks = [
+  network,
+  { ...network, id: 'n2', name: 'inner', internal: true, pools: ['10.9.0.0/24'], mtu: 1300 },
+];
+const rules = parsePolicy(
+  JSON.stringify([{ endpointSelector: {}, egress: [{ toEntities: ['world'] }] }]),
+  'a.json',
+);
+
+const parts = {
+  identities: { get: (id: number) => ({ labels: LABELS.get(id) }), list: () => [] },
+  datapath: {
+    ipcache: { rangeOf: (id: number) => (id === RANGE ? '192.0.2.0/24' : undefined) },
+    endpoints: {
+      list: () => [
+        { ...view, owner: { identity: 300, containerName: 'web' } },
+        { ...view, ipv4: '10.210.0.8', endpointId: 8 },
+      ],
+    },
+    enforcement: {
+      enforced: (id: number) => ({ ingress: id === 300, egress: false }),
+      compiled: compile(rules),
+      context: { mode: 'default', spaceOf: () => 2 },
+    },
+    uplinks: { current: [] },
+    object: {
+      maps: {
+        ipcache: { entries: () => [[{ prefixLength: 120, address: '192.0.2.0' }, { identity: RANGE }]] },
+      },
+    },
+  },
+  policy: { revision: 4, rules, select: () => rules },
+  networks: { list: () => networks },
+  endpoints: { list: () => [view] },
+  ipam: {
+    list: () => [
+      {
+        id: 'p1',
+        cidr: '10.210.0.0/24',
+        subnet: '10.210.0.0/24',
+        range: '',
+        gateway: '',
+        capacity: 254,
+        allocated: 1,
+        resting: 0,
+      },
+    ],
+  },
+  monitor: {},
+  labelsOf: (id: number): string[] => labelsOfIdentity(parts, id),
+} as unknown as Parts;
+
+const state = createState(parts, []);
+
+function check(name: string, value: unknown): void {
+  assert.deepEqual(faults({ $ref: `#/components/schemas/${name}` }, value), []);
+}
+
+test('an identity is named by its labels, by the range that it stands for, or not at all', () => {
+  assert.deepEqual(labelsOfIdentity(parts, 1), ['reserved:host']);
+  assert.deepEqual(labelsOfIdentity(parts, RANGE), ['cidr:192.0.2.0/24']);
+  assert.deepEqual(labelsOfIdentity(parts, RANGE + 1), []);
+  assert.deepEqual(labelsOfIdentity(parts, 999), []);
+});
+
+test('an endpoint with its identity and whether policy decides for it', async () => {
+  const [endpoint] = await state.endpoints();
+  check('Endpoint', endpoint);
+  assert.deepEqual(endpoint?.identity, { id: 300, labels: LABELS.get(300) });
+  assert.deepEqual(endpoint?.policy, { ingress: true, egress: false, revision: 4 });
+});
+
+test('networks with the MTU that their containers get; pools with their networks', async () => {
+  const [app, inner] = await state.networks();
+  check('Network', app);
+  assert.deepEqual([app?.mtu, app?.endpoints, inner?.mtu, inner?.endpoints], [1500, 1, 1300, 0]);
+  const [pool] = await state.ipam();
+  check('Pool', pool);
+  assert.deepEqual(pool?.networks, ['app']);
+});
+
+test('addresses: endpoints first, also one that is nobody’s yet, then what the datapath knows of others', async () => {
+  const addresses = await state.ips();
+  check('Address', addresses[0]);
+  assert.deepEqual(
+    addresses.map(({ cidr, identity, labels, containerName }) => [
+      cidr,
+      identity,
+      labels.length,
+      containerName,
+    ]),
+    [
+      ['10.210.0.9/32', 300, 2, 'web'],
+      ['10.210.0.8/32', 0, 0, ''],
+      ['192.0.2.0/24', RANGE, 1, ''],
+    ],
+  );
+});
+
+test('a trace knows who has no way to the world: whoever is on internal networks only', async () => {
+  const verdictOf = async (...labels: string[]): Promise<string> => {
+    const query = { source: labels, destination: ['reserved:world'], dports: [] };
+    return (await state.tracePolicy(query)).verdict;
+  };
+  assert.equal(await verdictOf('container:id=web', 'weir:network=app'), 'allowed');
+  assert.equal(await verdictOf('container:id=web', 'weir:network=inner'), 'denied');
+  assert.equal(await verdictOf('container:id=web', 'weir:network=inner', 'weir:network=app'), 'allowed');
+  assert.equal(await verdictOf('container:id=web'), 'allowed');
+});
+
+test('version and settings are what they are', async () => {
+  check('Version', await state.version());
+  assert.deepEqual(await state.config(), []);
+});

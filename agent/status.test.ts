@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Parts } from './parts.ts';
+import { statusOf } from './status.ts';
+
+const UPLINK = { ifindex: 2, name: 'eth0', mtu: 1500, address: '192.0.2.7' };
+const POOL = { cidr: '10.210.0.0/24', allocated: 3, capacity: 254, isFull: false };
+
+/** A healthy agent, but for what is said otherwise. */
+function parts(change: Record<string, unknown> = {}): Parts {
+  const healthy = {
+    uplinks: [UPLINK],
+    policy: { generation: 7, size: 100, capacity: 1000 },
+    pools: [POOL],
+    endpoints: [{ state: 'ready' }],
+    docker: async () => [],
+    ...change,
+  };
+  return {
+    config: { dockerSocket: '/run/docker.sock', policyMode: 'default', nodeName: 'host1' },
+    docker: { networks: healthy.docker },
+    datapath: {
+      uplinks: { current: healthy.uplinks },
+      policyMap: healthy.policy,
+      endpoints: { list: () => healthy.endpoints },
+      object: { maps: { metrics: { get: () => ({ packets: 4n, bytes: 0n }) } } },
+    },
+    ipam: { list: () => healthy.pools },
+    endpoints: { list: () => healthy.endpoints },
+    policy: { revision: 12, rules: [{}, {}] },
+    monitor: { subscribers: 1 },
+  } as unknown as Parts;
+}
+
+test('all is well, and each part says what it stands on', async () => {
+  const { state, components } = await statusOf(parts());
+  assert.equal(state, 'ok');
+  const messages = Object.fromEntries(
+    Object.entries(components).map(([name, { message }]) => [name, message]),
+  );
+  assert.deepEqual(messages, {
+    node: 'host1, 192.0.2.7',
+    kvstore: 'embedded, this host only',
+    docker: 'answers on /run/docker.sock',
+    datapath: 'programs attached to 1 endpoints',
+    uplink: 'eth0 (192.0.2.7, MTU 1500)',
+    ipam: '10.210.0.0/24 3/254 allocated',
+    endpoints: '1 endpoints',
+    policy: 'revision 12, 2 rules, mode default',
+    monitor: '1 listeners, 4 events lost',
+  });
+  assert.deepEqual(components['datapath']?.details, {
+    generation: 7,
+    policyEntries: 100,
+    policyCapacity: 1000,
+  });
+});
+
+for (const [what, change, name, message] of [
+  [
+    'Docker does not answer',
+    { docker: () => Promise.reject(new Error('refused')) },
+    'docker',
+    /no answer on/,
+  ],
+  ['no uplink', { uplinks: [] }, 'uplink', /none: .*--uplink/],
+  [
+    'an uplink without an address',
+    { uplinks: [{ ifindex: 2, name: 'eth0', mtu: 1500 }] },
+    'uplink',
+    /no address/,
+  ],
+  ['a full pool', { pools: [{ ...POOL, isFull: true }] }, 'ipam', /10\.210\.0\.0\/24/],
+  [
+    'labels that are late',
+    { endpoints: [{ state: 'waiting-for-identity' }] },
+    'endpoints',
+    /1 wait for their labels/,
+  ],
+  [
+    'a policy map that fills',
+    { policy: { generation: 7, size: 801, capacity: 1000 } },
+    'datapath',
+    /801 of 1000/,
+  ],
+] as const) {
+  test(`${what}: a warning, and the whole is no better than its worst part`, async () => {
+    const { state, components } = await statusOf(parts(change));
+    assert.equal(state, 'warning');
+    assert.equal(components[name]?.state, 'warning');
+    assert.match(components[name]?.message ?? '', message);
+  });
+}
+
+test('a Docker that hangs is waited for a second, not longer', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const hang = (signal: AbortSignal): Promise<never> =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));
+  const status = statusOf(parts({ docker: hang }));
+  context.mock.timers.tick(1_000);
+  assert.equal((await status).components['docker']?.state, 'warning');
+});
