@@ -94,7 +94,7 @@ test('endpoints with their device and what they may not', () => {
 test('counters by reason and direction; lost events are told elsewhere', () => {
   const value = { packets: 3n, bytes: 180n };
   const metrics = [
-    [0 * 4 + 2, value],
+    [2, value],
     [133 * 4 + 1, value],
     [133 * 4 + 2, { packets: 0n, bytes: 0n }],
     [255 * 4, value],
