@@ -21,22 +21,30 @@ export interface Device {
   ifindex: number;
 }
 
+/** How programs become filters of a device, and stop being them. */
+export interface Filters {
+  attach: typeof attachClsact;
+  detach: typeof detachClsact;
+}
+
 export interface EndpointProgramsOptions {
-  object: DatapathObject;
+  object: Pick<DatapathObject, 'program' | 'attach' | 'attached' | 'forget'>;
   /** Whether the kernel has tcx; without it filters stay filters. */
   tcx: boolean;
   log: Log;
-  quietMs?: number;
+  filters?: Filters;
 }
 
 export class EndpointPrograms {
   readonly #options: EndpointProgramsOptions;
+  readonly #filters: Filters;
   readonly #filtered = new Map<string, Device>();
   #timer: NodeJS.Timeout | undefined;
   #linking: Promise<void> | undefined;
 
   constructor(options: EndpointProgramsOptions) {
     this.#options = options;
+    this.#filters = options.filters ?? { attach: attachClsact, detach: detachClsact };
   }
 
   /** In force when it resolves, in place of those of an earlier process and without a gap. */
@@ -64,7 +72,8 @@ export class EndpointPrograms {
   #filter({ ifindex }: Device): boolean {
     const { object, tcx } = this.#options;
     try {
-      for (const [program, direction] of HOOKS) attachClsact(object.program(program), ifindex, direction);
+      for (const [program, direction] of HOOKS)
+        this.#filters.attach(object.program(program), ifindex, direction);
       return true;
     } catch (error) {
       if (tcx && error instanceof KernelError && error.errno !== 'ENODEV') return false;
@@ -75,13 +84,13 @@ export class EndpointPrograms {
   async #link(device: Device): Promise<void> {
     const { object } = this.#options;
     await Promise.all(HOOKS.map(([program, direction]) => object.attach(program, device, direction)));
-    for (const [, direction] of HOOKS) detachClsact(device.ifindex, direction);
+    for (const [, direction] of HOOKS) this.#filters.detach(device.ifindex, direction);
   }
 
   #linkSoon(device: Device): void {
     this.#filtered.set(device.name, device);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#linkNext(), this.#options.quietMs ?? QUIET_MS);
+    this.#timer = setTimeout(() => void this.#linkNext(), QUIET_MS);
     this.#timer.unref();
   }
 
