@@ -4,6 +4,7 @@
  */
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cidrsOverlap, HostError, parseCidr, systemClock } from '../base/index.ts';
 import type { api, Cidr, Log } from '../base/index.ts';
 import { EventStream } from '../bpf/index.ts';
@@ -36,6 +37,9 @@ import { PolicyRepository } from './policy-repository.ts';
 import { createState, labelsOfIdentity } from './state.ts';
 
 const COLLECT_MS = 60_000;
+/** How long a predecessor may take to let go of the store. */
+const PATIENCE_MS = 3_000;
+const PATIENCE_STEP_MS = 50;
 const STOP_MS = 2_000;
 /** How often listeners are told of events that the kernel's ring had no room for. */
 const LOST_MS = 1_000;
@@ -102,10 +106,8 @@ export class Agent {
     const { config, log } = this.#options;
     mkdirSync(config.stateDir, { recursive: true });
     chmodSync(config.stateDir, 0o700);
-    const store = await openEmbeddedStore({
-      file: join(config.stateDir, STORE_FILE),
-      log: log.child('kvstore'),
-    });
+    const file = join(config.stateDir, STORE_FILE);
+    const store = await patiently(() => openEmbeddedStore({ file, log: log.child('kvstore') }));
     this.#ends.add('store', () => store.close());
     return store;
   }
@@ -249,6 +251,20 @@ export class Agent {
     const census = new LostAddresses({ docker, ipam, endpoints, log: this.#options.log.child('ipam') });
     census.start();
     this.#ends.add('census', () => census.stop());
+  }
+}
+
+/** An agent that was told to end, or killed, may still be on its way out when its successor starts. */
+async function patiently<T>(open: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== 'STORE_LOCKED' || Date.now() > deadline)
+        throw error;
+      await sleep(PATIENCE_STEP_MS);
+    }
   }
 }
 
