@@ -15,7 +15,7 @@ import { stream } from './stream.ts';
 const BENCHES: Record<string, { run: Bench; rounds: number }> = {
   'docker-run': { run: dockerRun, rounds: 15 },
   'plugin-calls': { run: pluginCalls, rounds: 9 },
-  stream: { run: stream, rounds: 9 },
+  stream: { run: stream, rounds: 21 },
   'round-trip': { run: roundTrip, rounds: 15 },
   'connect-rate': { run: connectRate, rounds: 15 },
   'policy-import': { run: policyImport, rounds: 15 },
