@@ -37,8 +37,9 @@ import { PolicyRepository } from './policy-repository.ts';
 import { createState, labelsOfIdentity } from './state.ts';
 
 const COLLECT_MS = 60_000;
-/** How long a predecessor may take to let go of the store. */
+/** How long a predecessor may take to let go of what it had. */
 const PATIENCE_MS = 3_000;
+const TAKEN = new Set(['STORE_LOCKED', 'SOCKET_IN_USE', 'DATAPATH_IN_USE']);
 const PATIENCE_STEP_MS = 50;
 const STOP_MS = 2_000;
 /** How often listeners are told of events that the kernel's ring had no room for. */
@@ -83,7 +84,7 @@ export class Agent {
     requireHost({ bpffs: config.bpffs });
     const api = join(config.runDir, 'weir.sock');
     // listening comes last; a second agent must be known for one before it touches anything
-    for (const socket of [api, config.pluginSocket]) await refuseLive(socket);
+    for (const socket of [api, config.pluginSocket]) await patiently(() => refuseLive(socket));
     const store = await this.#openStore();
     const parts = await this.#assemble(store);
     await this.#restore(parts);
@@ -135,7 +136,7 @@ export class Agent {
     });
     await networks.load();
     const labelsOf = (identity: number): string[] => labelsOfIdentity({ identities, datapath }, identity);
-    const datapath = this.#openDatapath({ cluster, ipam, networks, identities });
+    const datapath = await patiently(async () => this.#openDatapath({ cluster, ipam, networks, identities }));
     const docker = new DockerClient({ socketPath: config.dockerSocket });
     const endpoints = new Endpoints({
       records: store,
@@ -261,8 +262,7 @@ async function patiently<T>(open: () => Promise<T>): Promise<T> {
     try {
       return await open();
     } catch (error) {
-      if (!(error instanceof HostError) || error.code !== 'STORE_LOCKED' || Date.now() > deadline)
-        throw error;
+      if (!(error instanceof HostError) || !TAKEN.has(error.code) || Date.now() > deadline) throw error;
       await sleep(PATIENCE_STEP_MS);
     }
   }

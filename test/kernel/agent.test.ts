@@ -10,6 +10,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Netlink } from '../../kernel/index.ts';
 import { enterOwnNamespace } from '../packets/own-namespace.ts';
@@ -104,6 +105,19 @@ test('SIGTERM ends it in time though Docker hangs and somebody listens, and the 
   assert.ok(netlink.link('weir0'));
   assert.ok(existsSync(join(place.bpffs.path, 'weir', 'maps', 'weir_policy')));
 });
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+  test(`a successor that starts before ${signal} has its effect waits for it and takes over`, async () => {
+    await using place = new Place();
+    const { agent, ended } = await place.start();
+    const successor = place.start();
+    await sleep(100);
+    agent.kill(signal);
+    assert.ok((await successor).isReady);
+    await ended;
+    assert.equal((await ask(place.api, '/v1/version')).statusCode, 200);
+  });
+}
 
 test('status is answered though Docker hangs, and says so', async () => {
   await using place = new Place();
