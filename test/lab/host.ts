@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { AgentProcess } from './agent-process.ts';
 import { importImage } from './image.ts';
 import type { Lan } from './lan.ts';
-import { LabNamespace } from './namespace.ts';
-import { attempt, exitCode, run, until } from './run.ts';
+import { DOCKERD, LabNamespace } from './namespace.ts';
+import { exitCode, until } from './run.ts';
 import type { Result, RunOptions } from './run.ts';
 
 export interface HostOptions {
@@ -63,11 +63,16 @@ export class LabHost implements AsyncDisposable {
   }
 
   docker(...command: string[]): Promise<string> {
-    return run(['docker', '-H', `unix://${this.dockerSocket}`, ...command]);
+    return this.run([...this.#client(), ...command]);
   }
 
   attemptDocker(...command: string[]): Promise<Result> {
-    return attempt(['docker', '-H', `unix://${this.dockerSocket}`, ...command]);
+    return this.attempt([...this.#client(), ...command]);
+  }
+
+  /** The client that came with the dockerd: not another one that may come first on the PATH. */
+  #client(): string[] {
+    return [DOCKERD === '' ? 'docker' : '/usr/bin/docker', '-H', `unix://${this.dockerSocket}`];
   }
 
   weir(...command: string[]): Promise<string> {

@@ -58,9 +58,15 @@ function cgroupFolders(folder: string): string[] {
   return roots.map((root) => join(root, basename(folder))).filter((path) => existsSync(path));
 }
 
+/** This group and those in it; none that the system has taken away meanwhile. */
 function groupsBelow(path: string): string[] {
-  const below = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return [...below.flatMap((entry) => groupsBelow(join(path, entry.name))), path];
+  try {
+    const below = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return [...below.flatMap((entry) => groupsBelow(join(path, entry.name))), path];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 function containersOf(folder: string): number[] {

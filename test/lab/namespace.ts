@@ -4,8 +4,12 @@ import { clear, claimFolder, clearLeftovers } from './leftovers.ts';
 import { attempt, background, exitCode, run } from './run.ts';
 import type { Result, RunOptions } from './run.ts';
 
+/** A dockerd that scripts/fetch-dockerd unpacked, instead of this machine's own: its files lie over /usr in every lab machine. */
+export const DOCKERD = process.env['WEIR_TEST_DOCKERD'] ?? '';
+
 /** Private /run, folders of weir and Docker, one bpffs, forwarding; then hold the namespaces until standard input ends. */
 const SETUP = `
+  [ -z "$2" ] || mount -t overlay overlay -o "ro,lowerdir=$2/usr:/usr" /usr
   mount -t tmpfs tmpfs /run
   mkdir -p /run/docker/plugins /run/netns
   for part in /var/lib/weir /etc/weir /var/lib/docker /var/lib/containerd; do
@@ -52,6 +56,7 @@ export class LabNamespace implements AsyncDisposable {
       SETUP,
       'hold',
       folder,
+      DOCKERD,
     ]);
     await new Promise<void>((resolve, reject) => {
       let said = '';
