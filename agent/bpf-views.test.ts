@@ -42,6 +42,7 @@ test('policy entries in words: peers, protocols, ports and ranges of ports; only
       { ...allow, verdict: 2 },
     ],
     [policyKey({ protocol: 47, prefixLength: 112 }), allow],
+    [policyKey({}), { ...allow, verdict: 3 }],
     [policyKey({ generation: 4 }), allow],
   ];
   const views = bpfViews(datapathWith({ policy }), labelsOf);
@@ -55,6 +56,7 @@ test('policy entries in words: peers, protocols, ports and ranges of ports; only
     '256 ingress label-300 TCP 80 allow',
     '257 egress any SCTP 8080-8095 deny',
     '256 ingress any 47 any allow',
+    '256 ingress any any any published',
   ]);
   assert.deepEqual(
     views.policy(257).map(({ identity }) => identity),
@@ -68,7 +70,6 @@ test('endpoints with their device and what they may not', () => {
     ifindex: 7,
     identity: 256,
     container: 1,
-    gateway: 0,
     id: 9,
     flags: 1,
     mac: 'aa',
@@ -78,6 +79,7 @@ test('endpoints with their device and what they may not', () => {
   const endpoint = [
     ['10.210.0.9', entry],
     ['10.210.0.8', { ...entry, ifindex: 8, flags: 0 }],
+    ['10.210.0.7', { ...entry, flags: 3 }],
   ];
   const views = bpfViews(datapathWith({ endpoint }, { endpoints: { list: () => list } }), labelsOf);
   const shown = views.endpoint();
@@ -86,6 +88,7 @@ test('endpoints with their device and what they may not', () => {
     [
       ['10.210.0.9', 9, 'weir9', ['no-world']],
       ['10.210.0.8', 9, '', []],
+      ['10.210.0.7', 9, 'weir9', ['no-world', 'audit']],
     ],
   );
   assert.deepEqual(faults(shape('BpfEndpoint'), shown[0]), []);

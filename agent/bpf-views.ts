@@ -5,10 +5,22 @@ import type { PolicyEntry, PolicyKey } from '../bpf/index.ts';
 import type { Connection, Datapath } from '../datapath/index.ts';
 import { prefixText } from '../datapath/index.ts';
 
-const PROTOCOLS: Record<number, string> = { 0: 'any', 1: 'ICMP', 6: 'TCP', 17: 'UDP', 132: 'SCTP' };
+const PROTOCOLS: Record<number, string> = {
+  0: 'any',
+  1: 'ICMP',
+  6: 'TCP',
+  17: 'UDP',
+  58: 'ICMPv6',
+  132: 'SCTP',
+};
 const PEER_NETWORK = 0xffff_ffff;
 /** Bits of a policy key before the port. */
 const BITS_BEFORE_PORT = 112;
+const VERDICTS: Record<number, 'allow' | 'published'> = {
+  [PolicyVerdict.VERDICT_ALLOW]: 'allow',
+  [PolicyVerdict.VERDICT_PUBLISHED]: 'published',
+};
+const FLAGS = { 'no-world': EndpointFlag.ENDPOINT_NO_WORLD, audit: EndpointFlag.ENDPOINT_AUDIT };
 const DIRECTIONS = ['unknown', 'ingress', 'egress'] as const;
 const METRIC_DIRECTIONS = 4;
 const METRIC_LOST = 255;
@@ -37,7 +49,7 @@ function policyEntry(
     peerName: peer === 0 ? 'any' : peer === PEER_NETWORK ? 'same-network' : labelsOf(peer).join(' '),
     protocol: protocolOf(key.protocol),
     port: portOf(key),
-    verdict: entry.verdict === PolicyVerdict.VERDICT_ALLOW ? 'allow' : 'deny',
+    verdict: VERDICTS[entry.verdict] ?? 'deny',
     rule: entry.rule,
     generation: key.generation,
   };
@@ -99,7 +111,7 @@ function endpointEntries(datapath: Datapath): api.BpfEndpoint[] {
     interface: names.get(entry.ifindex) ?? '',
     ifindex: entry.ifindex,
     mac: entry.mac,
-    flags: entry.flags & EndpointFlag.ENDPOINT_NO_WORLD ? ['no-world'] : [],
+    flags: Object.entries(FLAGS).flatMap(([name, flag]) => (entry.flags & flag ? [name] : [])),
   }));
 }
 

@@ -205,7 +205,8 @@ export interface BpfPolicyEntry {
   protocol: string;
   /** any, one port, or first-last */
   port: string;
-  verdict: 'allow' | 'deny';
+  /** published allows what came in by a published port */
+  verdict: 'allow' | 'deny' | 'published';
   /** 0 is the default isolation */
   rule: number;
   generation: number;

@@ -50,8 +50,7 @@ static __always_inline int container_send(struct __sk_buff *skb, struct context 
 		return DROP_UNKNOWN_L3_TARGET;
 	endpoint = side_resolve(&packet->destination, destination);
 	/* the gateway is nobody, unless the host really has its address */
-	if (packet->destination.word[3] == device->endpoint.gateway && !endpoint &&
-	    destination->identity != IDENTITY_HOST)
+	if (addr_equal(&packet->destination, &device->gateway4) && !endpoint && destination->identity != IDENTITY_HOST)
 		return DROP_UNKNOWN_L3_TARGET;
 	if (destination->reach & IPCACHE_UNROUTABLE)
 		return DROP_STALE_OR_UNROUTABLE;
@@ -165,8 +164,8 @@ static __always_inline int world_answer(struct __sk_buff *skb, struct context *c
 	const struct endpoint *endpoint;
 	int reason;
 
-	context->rewrite.old_address = packet->destination.word[3];
-	context->rewrite.new_address = nat->address.word[3];
+	context->rewrite.old_address = packet->destination;
+	context->rewrite.new_address = nat->address;
 	context->rewrite.old_port = packet->tuple.destination_port;
 	context->rewrite.new_port = nat->port;
 	packet->destination = packet->tuple.destination = nat->address;

@@ -24,6 +24,7 @@ EXPORT(struct, uplink);
 EXPORT(struct, event);
 EXPORT(struct, metric);
 EXPORT(enum, drop_reason);
+EXPORT(enum, config_flag);
 EXPORT(enum, trace_level);
 EXPORT(enum, endpoint_flag);
 EXPORT(enum, ipcache_flag);

@@ -15,8 +15,10 @@ export interface Config {
   uplink: number;
   natLow: number;
   natHigh: number;
+  flags: number;
+  netns: bigint;
 }
-export const configSize = 16;
+export const configSize = 32;
 export function decodeConfig(bytes: Buffer, at = 0): Config {
   return {
     generation: bytes.readUInt32LE(at),
@@ -24,14 +26,18 @@ export function decodeConfig(bytes: Buffer, at = 0): Config {
     uplink: bytes.readUInt32LE(at + 8),
     natLow: bytes.readUInt16LE(at + 12),
     natHigh: bytes.readUInt16LE(at + 14),
+    flags: bytes.readUInt32LE(at + 16),
+    netns: bytes.readBigUInt64LE(at + 24),
   };
 }
-export function encodeConfig(value: Config, bytes: Buffer = Buffer.alloc(16), at = 0): Buffer {
+export function encodeConfig(value: Config, bytes: Buffer = Buffer.alloc(32), at = 0): Buffer {
   bytes.writeUInt32LE(value.generation, at);
   bytes.writeUInt32LE(value.traceLevel, at + 4);
   bytes.writeUInt32LE(value.uplink, at + 8);
   bytes.writeUInt16LE(value.natLow, at + 12);
   bytes.writeUInt16LE(value.natHigh, at + 14);
+  bytes.writeUInt32LE(value.flags, at + 16);
+  bytes.writeBigUInt64LE(value.netns, at + 24);
   return bytes;
 }
 
@@ -40,7 +46,6 @@ export interface Endpoint {
   ifindex: number;
   identity: number;
   container: number;
-  gateway: number;
   id: number;
   flags: number;
   mac: string;
@@ -53,11 +58,10 @@ export function decodeEndpoint(bytes: Buffer, at = 0): Endpoint {
     ifindex: bytes.readUInt32LE(at),
     identity: bytes.readUInt32LE(at + 4),
     container: bytes.readUInt32LE(at + 8),
-    gateway: bytes.readUInt32BE(at + 12),
-    id: bytes.readUInt16LE(at + 16),
-    flags: bytes.readUInt16LE(at + 18),
-    mac: readMac(bytes, at + 20),
-    gatewayMac: readMac(bytes, at + 26),
+    id: bytes.readUInt16LE(at + 12),
+    flags: bytes.readUInt16LE(at + 14),
+    mac: readMac(bytes, at + 16),
+    gatewayMac: readMac(bytes, at + 22),
     spaces: [bytes.readUInt16LE(at + 32), bytes.readUInt16LE(at + 32 + 2), bytes.readUInt16LE(at + 32 + 4), bytes.readUInt16LE(at + 32 + 6), bytes.readUInt16LE(at + 32 + 8), bytes.readUInt16LE(at + 32 + 10), bytes.readUInt16LE(at + 32 + 12), bytes.readUInt16LE(at + 32 + 14)],
   };
 }
@@ -65,11 +69,10 @@ export function encodeEndpoint(value: Endpoint, bytes: Buffer = Buffer.alloc(48)
   bytes.writeUInt32LE(value.ifindex, at);
   bytes.writeUInt32LE(value.identity, at + 4);
   bytes.writeUInt32LE(value.container, at + 8);
-  bytes.writeUInt32BE(value.gateway, at + 12);
-  bytes.writeUInt16LE(value.id, at + 16);
-  bytes.writeUInt16LE(value.flags, at + 18);
-  writeMac(bytes, value.mac, at + 20);
-  writeMac(bytes, value.gatewayMac, at + 26);
+  bytes.writeUInt16LE(value.id, at + 12);
+  bytes.writeUInt16LE(value.flags, at + 14);
+  writeMac(bytes, value.mac, at + 16);
+  writeMac(bytes, value.gatewayMac, at + 22);
   bytes.writeUInt16LE(value.spaces[0] ?? 0, at + 32 + 0);
   bytes.writeUInt16LE(value.spaces[1] ?? 0, at + 32 + 2);
   bytes.writeUInt16LE(value.spaces[2] ?? 0, at + 32 + 4);
@@ -85,20 +88,26 @@ export function encodeEndpoint(value: Endpoint, bytes: Buffer = Buffer.alloc(48)
 export interface Device {
   ip4: string;
   ip6: string;
+  gateway4: string;
+  gateway6: string;
   endpoint: Endpoint;
 }
-export const deviceSize = 80;
+export const deviceSize = 112;
 export function decodeDevice(bytes: Buffer, at = 0): Device {
   return {
     ip4: addressFromBytes(bytes, at),
     ip6: addressFromBytes(bytes, at + 16),
-    endpoint: decodeEndpoint(bytes, at + 32),
+    gateway4: addressFromBytes(bytes, at + 32),
+    gateway6: addressFromBytes(bytes, at + 48),
+    endpoint: decodeEndpoint(bytes, at + 64),
   };
 }
-export function encodeDevice(value: Device, bytes: Buffer = Buffer.alloc(80), at = 0): Buffer {
+export function encodeDevice(value: Device, bytes: Buffer = Buffer.alloc(112), at = 0): Buffer {
   addressBytes(value.ip4).copy(bytes, at);
   addressBytes(value.ip6).copy(bytes, at + 16);
-  encodeEndpoint(value.endpoint, bytes, at + 32);
+  addressBytes(value.gateway4).copy(bytes, at + 32);
+  addressBytes(value.gateway6).copy(bytes, at + 48);
+  encodeEndpoint(value.endpoint, bytes, at + 64);
   return bytes;
 }
 
@@ -268,13 +277,15 @@ export interface CtEntry {
   sourceEndpoint: number;
   destinationEndpoint: number;
   natPort: number;
-  flags: number;
+  frontendPort: number;
   stamp: number;
   epoch: number;
   low: CtEnd;
   high: CtEnd;
+  frontend: string;
+  flags: number;
 }
-export const ctEntrySize = 64;
+export const ctEntrySize = 88;
 export function decodeCtEntry(bytes: Buffer, at = 0): CtEntry {
   return {
     expires: bytes.readUInt32LE(at),
@@ -284,14 +295,16 @@ export function decodeCtEntry(bytes: Buffer, at = 0): CtEntry {
     sourceEndpoint: bytes.readUInt16LE(at + 16),
     destinationEndpoint: bytes.readUInt16LE(at + 18),
     natPort: bytes.readUInt16BE(at + 20),
-    flags: bytes.readUInt8(at + 22),
+    frontendPort: bytes.readUInt16BE(at + 22),
     stamp: bytes.readUInt32LE(at + 24),
     epoch: bytes.readUInt32LE(at + 28),
     low: decodeCtEnd(bytes, at + 32),
     high: decodeCtEnd(bytes, at + 48),
+    frontend: addressFromBytes(bytes, at + 64),
+    flags: bytes.readUInt8(at + 80),
   };
 }
-export function encodeCtEntry(value: CtEntry, bytes: Buffer = Buffer.alloc(64), at = 0): Buffer {
+export function encodeCtEntry(value: CtEntry, bytes: Buffer = Buffer.alloc(88), at = 0): Buffer {
   bytes.writeUInt32LE(value.expires, at);
   bytes.writeUInt32LE(value.generation, at + 4);
   bytes.writeUInt32LE(value.sourceIdentity, at + 8);
@@ -299,11 +312,13 @@ export function encodeCtEntry(value: CtEntry, bytes: Buffer = Buffer.alloc(64), 
   bytes.writeUInt16LE(value.sourceEndpoint, at + 16);
   bytes.writeUInt16LE(value.destinationEndpoint, at + 18);
   bytes.writeUInt16BE(value.natPort, at + 20);
-  bytes.writeUInt8(value.flags, at + 22);
+  bytes.writeUInt16BE(value.frontendPort, at + 22);
   bytes.writeUInt32LE(value.stamp, at + 24);
   bytes.writeUInt32LE(value.epoch, at + 28);
   encodeCtEnd(value.low, bytes, at + 32);
   encodeCtEnd(value.high, bytes, at + 48);
+  addressBytes(value.frontend).copy(bytes, at + 64);
+  bytes.writeUInt8(value.flags, at + 80);
   return bytes;
 }
 
@@ -547,6 +562,11 @@ export const DropReason = {
   DROP_IP_OPTIONS: 213,
 } as const;
 
+/** enum config_flag */
+export const ConfigFlag = {
+  CONFIG_AUDIT: 1,
+} as const;
+
 /** enum trace_level */
 export const TraceLevel = {
   TRACE_NONE: 0,
@@ -558,6 +578,7 @@ export const TraceLevel = {
 /** enum endpoint_flag */
 export const EndpointFlag = {
   ENDPOINT_NO_WORLD: 1,
+  ENDPOINT_AUDIT: 2,
 } as const;
 
 /** enum ipcache_flag */
@@ -576,6 +597,7 @@ export const PolicyDirection = {
 export const PolicyVerdict = {
   VERDICT_ALLOW: 1,
   VERDICT_DENY: 2,
+  VERDICT_PUBLISHED: 3,
 } as const;
 
 /** enum policy_scope */
@@ -611,6 +633,7 @@ export const CtFlag = {
   CT_FIN_ASKER: 4,
   CT_FIN_ANSWERER: 8,
   CT_RESET: 16,
+  CT_SERVICE: 32,
 } as const;
 
 /** enum event_type */

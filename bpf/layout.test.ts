@@ -13,9 +13,9 @@ interface Codec {
 
 const l = layout;
 const CODECS: Record<string, Codec> = {
-  config: { size: l.configSize, decode: l.decodeConfig, encode: l.encodeConfig, unused: 0 },
-  endpoint: { size: l.endpointSize, decode: l.decodeEndpoint, encode: l.encodeEndpoint, unused: 0 },
-  device: { size: l.deviceSize, decode: l.decodeDevice, encode: l.encodeDevice, unused: 0 },
+  config: { size: l.configSize, decode: l.decodeConfig, encode: l.encodeConfig, unused: 4 },
+  endpoint: { size: l.endpointSize, decode: l.decodeEndpoint, encode: l.encodeEndpoint, unused: 4 },
+  device: { size: l.deviceSize, decode: l.decodeDevice, encode: l.encodeDevice, unused: 4 },
   ipcacheKey: { size: l.ipcacheKeySize, decode: l.decodeIpcacheKey, encode: l.encodeIpcacheKey, unused: 0 },
   ipcacheEntry: {
     size: l.ipcacheEntrySize,
@@ -32,7 +32,7 @@ const CODECS: Record<string, Codec> = {
   },
   ctKey: { size: l.ctKeySize, decode: l.decodeCtKey, encode: l.encodeCtKey, unused: 2 },
   ctEnd: { size: l.ctEndSize, decode: l.decodeCtEnd, encode: l.encodeCtEnd, unused: 0 },
-  ctEntry: { size: l.ctEntrySize, decode: l.decodeCtEntry, encode: l.encodeCtEntry, unused: 1 },
+  ctEntry: { size: l.ctEntrySize, decode: l.decodeCtEntry, encode: l.encodeCtEntry, unused: 7 },
   natKey: { size: l.natKeySize, decode: l.decodeNatKey, encode: l.encodeNatKey, unused: 3 },
   natEntry: { size: l.natEntrySize, decode: l.decodeNatEntry, encode: l.encodeNatEntry, unused: 2 },
   fragmentKey: {

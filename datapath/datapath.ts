@@ -168,6 +168,8 @@ export class Datapath {
       uplink: before?.uplink ?? 0,
       natLow: first,
       natHigh: last,
+      flags: 0,
+      netns: 0n,
     });
     if (before === undefined || before.natHigh === 0) return undefined;
     return { first: before.natLow, last: before.natHigh };

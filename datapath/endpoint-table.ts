@@ -217,7 +217,8 @@ export class EndpointTable {
     const { maps } = this.#options;
     const value = this.#valueOf(endpoint);
     if (endpoint.owner !== undefined) maps.endpoint.set(endpoint.ipv4, value);
-    maps.device.set(endpoint.ifindex, { ip4: endpoint.ipv4, ip6: '::', endpoint: value });
+    const { ipv4: ip4, gateway: gateway4 } = endpoint;
+    maps.device.set(endpoint.ifindex, { ip4, ip6: '::', gateway4, gateway6: '::', endpoint: value });
   }
 
   #erase({ ipv4, ifindex }: Endpoint): void {
@@ -232,7 +233,6 @@ export class EndpointTable {
       ifindex: endpoint.ifindex,
       identity: owner?.identity ?? 0,
       container: owner === undefined ? 0 : this.#containers.assign(endpoint.key, owner.containerId),
-      gateway: Buffer.from(endpoint.gateway.split('.').map(Number)).readUInt32BE(),
       id: endpoint.endpointId,
       flags: owner?.noWorld === true ? EndpointFlag.ENDPOINT_NO_WORLD : 0,
       mac: endpoint.mac,

@@ -29,6 +29,8 @@ function rig(fake: FakeMaps = fakeMaps()): Rig {
     traceLevel: 0,
     uplink: 0,
     natLow: 0,
+    flags: 0,
+    netns: 0n,
     natHigh: 0,
   };
   fake.maps.config.set(0, config);

@@ -6,7 +6,15 @@ import { fakeMaps } from './fake-maps.test-support.ts';
 import type { FakeMaps } from './fake-maps.test-support.ts';
 import { PolicyMap } from './policy-map.ts';
 
-const CONFIG = { generation: 0, traceLevel: 0, uplink: 3, natLow: 61000, natHigh: 65535 };
+const CONFIG = {
+  generation: 0,
+  traceLevel: 0,
+  uplink: 3,
+  natLow: 61000,
+  natHigh: 65535,
+  flags: 0,
+  netns: 0n,
+};
 
 function entry(peer: number, port = 0, change: Partial<PolicyEntry> = {}): PolicyEntry {
   const protocol = port === 0 ? 0 : 6;

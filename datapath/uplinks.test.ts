@@ -21,7 +21,15 @@ class Rig {
   uplinks = this.restart();
 
   constructor() {
-    this.fake.maps.config.set(0, { generation: 1, traceLevel: 0, uplink: 0, natLow: 1, natHigh: 2 });
+    this.fake.maps.config.set(0, {
+      generation: 1,
+      traceLevel: 0,
+      uplink: 0,
+      natLow: 1,
+      natHigh: 2,
+      flags: 0,
+      netns: 0n,
+    });
   }
 
   restart(): Uplinks {

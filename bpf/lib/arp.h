@@ -47,7 +47,7 @@ static __always_inline int arp_send(struct __sk_buff *skb, struct context *conte
 		return 0;
 	}
 	asked = frame.target_ip;
-	if (frame.operation != bpf_htons(ARPOP_REQUEST) || asked != endpoint->gateway || !asked)
+	if (frame.operation != bpf_htons(ARPOP_REQUEST) || !asked || asked != device->gateway4.word[3])
 		return DROP_UNKNOWN_L3_TARGET;
 	__builtin_memcpy(frame.destination, frame.sender_mac, 6);
 	__builtin_memcpy(frame.source, endpoint->gateway_mac, 6);

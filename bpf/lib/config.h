@@ -3,6 +3,10 @@
 #pragma once
 #include "addr.h"
 
+enum config_flag {
+	CONFIG_AUDIT = 1, /* what policy denies is told, and passes */
+};
+
 enum trace_level { TRACE_NONE = 0, TRACE_LOW = 1, TRACE_MEDIUM = 2, TRACE_MAX = 3 };
 
 struct config {
@@ -11,6 +15,9 @@ struct config {
 	__u32 uplink;	   /* ifindex of the default uplink, 0 = none */
 	__u16 nat_low;	   /* masquerade ports, both ends included */
 	__u16 nat_high;
+	__u32 flags; /* enum config_flag */
+	__u32 unused;
+	__u64 netns; /* cookie of the host's network namespace, 0 = not known */
 };
 
 struct {

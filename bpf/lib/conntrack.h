@@ -26,6 +26,7 @@ enum ct_flag {
 	CT_FIN_ASKER = 4,
 	CT_FIN_ANSWERER = 8,
 	CT_RESET = 16,
+	CT_SERVICE = 32, /* it came in by a published port */
 };
 
 struct ct_key {
@@ -54,12 +55,14 @@ struct ct_entry {
 	__u16 source_endpoint; /* 0 = not on this host */
 	__u16 destination_endpoint;
 	__be16 nat_port; /* port or echo id it has outside, 0 = not translated */
-	__u8 flags;	 /* enum ct_flag */
-	__u8 unused;
+	__be16 frontend_port;
 	__u32 stamp; /* when it was last written, by the coarse clock */
 	__u32 epoch; /* of the endpoints it was last written on */
 	struct ct_end low;
 	struct ct_end high;
+	struct addr frontend; /* with its port: what the asker took for the destination, where CT_SERVICE is set */
+	__u8 flags;	      /* enum ct_flag */
+	__u8 unused[7];
 };
 
 struct {

@@ -25,8 +25,8 @@ struct side {
 
 /* What address translation changes: the sender's end of a packet on its way out, the receiver's on the way back. */
 struct rewrite {
-	__be32 old_address;
-	__be32 new_address;
+	struct addr old_address;
+	struct addr new_address;
 	__be16 old_port;
 	__be16 new_port;
 	__u32 is_source;
@@ -38,7 +38,8 @@ struct context {
 	struct side destination;
 	struct policy_result verdict; /* of the side that decided last */
 	struct rewrite rewrite;
-	__u32 ifindex; /* of the packet, as is its length */
+	struct addr frontend; /* with its port: what the flow's destination was before it was translated */
+	__u32 ifindex;	      /* of the packet, as is its length */
 	__u32 length;
 	__u32 generation; /* read once: no packet sees two revisions of the policy */
 	__u32 epoch;	  /* read before any endpoint */
@@ -46,12 +47,13 @@ struct context {
 	__u32 expires;	 /* tick, of the connection */
 	__u32 action;	 /* what the entry program returns for an admitted packet */
 	__be16 nat_port; /* of the connection, 0 = not translated */
+	__be16 frontend_port;
 	__u8 ct_state;	 /* enum ct_state */
 	__u8 ct_flags;	 /* enum ct_flag, of the connection before this packet */
 	__u8 reply;	 /* it goes against the direction in which its flow was opened */
 	__u8 changed;	 /* it changed its connection's state */
 	__u8 direction;	 /* enum policy_direction: of the program, then of the side that denied */
-	__u8 unused;
+	__u8 translated; /* it came in by a published port, or is of a connection that did */
 };
 
 struct {

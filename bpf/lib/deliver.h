@@ -65,12 +65,12 @@ static __always_inline int masquerade(struct __sk_buff *skb, struct context *con
 	struct rewrite *rewrite = &context->rewrite;
 	int reason;
 
-	rewrite->new_address = uplink->ip4.word[3];
-	if (!rewrite->new_address)
+	rewrite->new_address = uplink->ip4;
+	if (!rewrite->new_address.word[3])
 		return DROP_NAT_NO_MAPPING;
 	if (packet->tuple.protocol == IPPROTO_SCTP)
 		return DROP_NAT_UNSUPPORTED; /* its CRC32c would have to be computed over the whole packet */
-	rewrite->old_address = packet->source.word[3];
+	rewrite->old_address = packet->source;
 	rewrite->old_port = packet->tuple.source_port;
 	rewrite->is_source = true;
 	reason = nat_choose_port(context);

@@ -10,23 +10,26 @@
 
 enum endpoint_flag {
 	ENDPOINT_NO_WORLD = 1, /* all its networks are --internal */
+	ENDPOINT_AUDIT = 2,    /* what its policy denies is told, and passes */
 };
 
 struct endpoint {
 	__u32 ifindex;	 /* host side of the veth pair */
 	__u32 identity;	 /* 0 = not known yet: nothing passes */
 	__u32 container; /* same number = same container: its addresses may leave by any of its interfaces */
-	__be32 gateway;	 /* the address whose ARP requests are answered */
 	__u16 id;
 	__u16 flags; /* enum endpoint_flag */
 	__u8 mac[6];
 	__u8 gateway_mac[6]; /* the host side's own, so that pkt_type is HOST before redirect_peer (kernels < 6.15) */
+	__u32 unused;
 	__u16 spaces[SPACES_MAX] __attribute__((aligned(8)));
 };
 
 struct device {
-	struct addr ip4;
+	struct addr ip4; /* 0.0.0.0 or ::, here as below: none */
 	struct addr ip6;
+	struct addr gateway4; /* the addresses whose MAC is the host side's own */
+	struct addr gateway6;
 	struct endpoint endpoint;
 };
 

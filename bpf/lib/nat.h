@@ -73,7 +73,7 @@ __noinline int nat_take(__u32 port, __u32 ending)
 	tuple = &context->packet.tuple;
 	context->rewrite.new_port = bpf_htons(port);
 	key.remote = tuple->destination;
-	key.local = addr_from4(context->rewrite.new_address);
+	key.local = context->rewrite.new_address;
 	key.remote_port = tuple->destination_port;
 	key.local_port = context->rewrite.new_port;
 	key.protocol = tuple->protocol;

@@ -19,7 +19,11 @@
 #define POLICY_PREFIX_FULL 128 /* bits of struct policy_key after prefix_length */
 
 enum policy_direction { DIRECTION_INGRESS = 1, DIRECTION_EGRESS = 2 };
-enum policy_verdict { VERDICT_ALLOW = 1, VERDICT_DENY = 2 };
+enum policy_verdict {
+	VERDICT_ALLOW = 1,
+	VERDICT_DENY = 2,
+	VERDICT_PUBLISHED = 3, /* allows what came in by a published port; for everything else it is not there */
+};
 enum policy_scope { SCOPE_ANY = 0, SCOPE_PROTOCOL = 1, SCOPE_PORT = 2 };
 enum policy_match {
 	MATCH_NONE = 0,
@@ -70,14 +74,16 @@ static __always_inline __u8 policy_match_of(const struct policy_entry *entry, __
 }
 
 /* Folds one lookup into the result; an earlier deny stays, an earlier allow stays unless this is a deny. */
-static __always_inline void policy_consider(const struct policy_key *key, struct policy_result *result)
+static __always_inline void policy_consider(const struct policy_key *key, bool translated, struct policy_result *result)
 {
 	const struct policy_entry *entry = bpf_map_lookup_elem(&weir_policy, key);
 	bool deny;
 
 	if (!entry || result->reason == DROP_POLICY_DENY)
 		return;
-	deny = entry->verdict != VERDICT_ALLOW;
+	if (entry->verdict == VERDICT_PUBLISHED && !translated)
+		return;
+	deny = entry->verdict != VERDICT_ALLOW && entry->verdict != VERDICT_PUBLISHED;
 	if (result->reason == 0 && !deny)
 		return;
 	result->reason = deny ? DROP_POLICY_DENY : 0;
@@ -86,17 +92,17 @@ static __always_inline void policy_consider(const struct policy_key *key, struct
 }
 
 /* The verdict of one side's policy on a new connection. Nothing found: DROP_POLICY. */
-static __always_inline struct policy_result policy_decide(struct policy_key *key, __u32 class)
+static __always_inline struct policy_result policy_decide(struct policy_key *key, __u32 class, bool translated)
 {
 	struct policy_result result = { .reason = DROP_POLICY };
 
 	key->prefix_length = POLICY_PREFIX_FULL;
-	policy_consider(key, &result);
+	policy_consider(key, translated, &result);
 	if (class != PEER_ANY && class != key->peer) {
 		key->peer = class;
-		policy_consider(key, &result);
+		policy_consider(key, translated, &result);
 	}
 	key->peer = PEER_ANY;
-	policy_consider(key, &result);
+	policy_consider(key, translated, &result);
 	return result;
 }

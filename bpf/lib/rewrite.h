@@ -71,8 +71,8 @@ static __always_inline int rewrite_address(struct __sk_buff *skb, const struct r
 	__u32 field = header +
 		      (is_source ? __builtin_offsetof(struct iphdr, saddr) : __builtin_offsetof(struct iphdr, daddr));
 
-	if (bpf_l3_csum_replace(skb, check, rewrite->old_address, rewrite->new_address, 4) < 0 ||
-	    bpf_skb_store_bytes(skb, field, &rewrite->new_address, 4, 0) < 0)
+	if (bpf_l3_csum_replace(skb, check, rewrite->old_address.word[3], rewrite->new_address.word[3], 4) < 0 ||
+	    bpf_skb_store_bytes(skb, field, &rewrite->new_address.word[3], 4, 0) < 0)
 		return DROP_WRITE_ERROR;
 	return 0;
 }
@@ -91,7 +91,8 @@ static __always_inline int rewrite_packet(struct __sk_buff *skb, const struct pa
 	if (reason || packet->fragment == FRAGMENT_LATER)
 		return reason;
 	if ((fields.flags & BPF_F_PSEUDO_HDR) &&
-	    bpf_l4_csum_replace(skb, fields.check, rewrite->old_address, rewrite->new_address, fields.flags | 4) < 0)
+	    bpf_l4_csum_replace(skb, fields.check, rewrite->old_address.word[3], rewrite->new_address.word[3],
+				fields.flags | 4) < 0)
 		return DROP_WRITE_ERROR;
 	if (bpf_l4_csum_replace(skb, fields.check, rewrite->old_port, rewrite->new_port, flags | 2) < 0 ||
 	    bpf_skb_store_bytes(skb, rewrite->is_source ? fields.source_port : fields.destination_port,

@@ -43,7 +43,7 @@ __noinline int side_decide(__u32 direction)
 	/* what is not an answer is an echo request */
 	if (tuple->protocol == IPPROTO_ICMP)
 		key.port = bpf_htons(ICMP_ECHO);
-	context->verdict = policy_decide(&key, peer_class(subject, peer));
+	context->verdict = policy_decide(&key, peer_class(subject, peer), context->translated);
 	event_send(EVENT_WORD(EVENT_POLICY_VERDICT, context->verdict.reason, direction));
 	if (context->verdict.reason)
 		context->direction = direction; /* the drop is told and counted as the decider's */
@@ -76,8 +76,11 @@ static __always_inline int flow_decide(struct context *context)
 /* Notes when and where the connection was found good: where before when, for the fast path of other CPUs. */
 static __always_inline void ct_stamp_entry(struct ct_entry *entry, const struct context *context, bool high)
 {
-	entry->low = high ? context->destination.end : context->source.end;
-	entry->high = high ? context->source.end : context->destination.end;
+	/* no end is known to the fast path where it would have to translate */
+	if (!(entry->flags & CT_SERVICE)) {
+		entry->low = high ? context->destination.end : context->source.end;
+		entry->high = high ? context->source.end : context->destination.end;
+	}
 	entry->expires = tick_now() + ct_lifetime(context->packet.tuple.protocol, entry->flags);
 	barrier();
 	entry->epoch = context->epoch;
@@ -108,7 +111,11 @@ __noinline int flow_admit(void)
 	entry.source_endpoint = asker->endpoint;
 	entry.destination_endpoint = answerer->endpoint;
 	entry.nat_port = context->nat_port;
+	entry.frontend = context->frontend;
+	entry.frontend_port = context->frontend_port;
 	entry.flags = ct_flags_after(context->ct_flags & ~CT_HIGH_ASKED, &context->packet, context->reply);
+	if (context->translated)
+		entry.flags |= CT_SERVICE;
 	if (context->reply != high)
 		entry.flags |= CT_HIGH_ASKED;
 	ct_stamp_entry(&entry, context, high);
@@ -172,6 +179,11 @@ __noinline int flow_verdict(__u32 answers)
 	if (live) {
 		context->ct_flags = entry->flags;
 		context->nat_port = entry->nat_port;
+		if (entry->flags & CT_SERVICE) {
+			context->translated = true;
+			context->frontend = entry->frontend;
+			context->frontend_port = entry->frontend_port;
+		}
 		if (ct_still_holds(entry, context)) {
 			context->ct_state = packet->is_error ? CT_RELATED : context->reply ? CT_REPLY : CT_ESTABLISHED;
 			ct_advance(entry, context, fresh, high);

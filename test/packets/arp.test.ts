@@ -53,7 +53,7 @@ runCases([
   {
     name: 'without a gateway no address is answered for, least of all 0.0.0.0',
     where: leaving(web),
-    given: (rig) => rig.place(web, { gateway: 0 }),
+    given: (rig) => rig.place(web, {}, { gateway4: NO_ONE }),
     packet: request.arp({ targetIp: NO_ONE }),
     verdict: 'DROP_UNKNOWN_L3_TARGET',
   },

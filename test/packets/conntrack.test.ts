@@ -100,6 +100,7 @@ runCases([
         sourceEndpoint: web.id,
         destinationEndpoint: db.id,
         natPort: 0,
+        ...{ frontend: '::', frontendPort: 0 },
         flags: 0,
         low: { ifindex: rig.ifindex(web.name), mac: web.mac, gatewayMac: web.gatewayMac },
         high: { ifindex: rig.ifindex(db.name), mac: db.mac, gatewayMac: db.gatewayMac },

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { TraceLevel } from '../../bpf/index.ts';
-import { client, db, host, stranger, web, webBack, world } from '../support/cast.ts';
+import { CtFlag, TraceLevel } from '../../bpf/index.ts';
+import { client, db, host, stranger, uplink, web, webBack, world } from '../support/cast.ts';
+import { NO_MAC } from '../support/packet.ts';
 import type { Packet } from '../support/packet.ts';
 import { delivered, leaving, packetFrom, packetTo, pass, entering, runCases } from './case.ts';
 import type { Case } from './case.ts';
-import { isolation, selecting } from './policy-entries.ts';
+import { isolation, PEER_ANY, selecting } from './policy-entries.ts';
 import type { Rig } from './rig.ts';
 
 /**
@@ -45,6 +46,17 @@ const then =
     connected(rig);
     change(rig);
   };
+
+/** As if the connection had come in by a published port. */
+function published(rig: Rig): void {
+  connected(rig);
+  const none = { ifindex: 0, mac: NO_MAC, gatewayMac: NO_MAC };
+  for (const [key, entry] of [...rig.maps.ct.entries()]) {
+    const flags = entry.flags | CtFlag.CT_SERVICE;
+    const frontend = { frontend: uplink.ip, frontendPort: 8080 };
+    rig.maps.ct.set(key, { ...entry, ...frontend, flags, low: none, high: none });
+  }
+}
 
 function expires(rig: Rig): number | undefined {
   return [...rig.maps.ct.entries()][0]?.[1].expires;
@@ -117,6 +129,22 @@ runCases([
       'verdict ingress allow rule 0 L3-Only',
       'trace TO_ENDPOINT egress',
     ],
+  }),
+  passes('a connection by a published port is decided as that, and never takes the short way', ack, {
+    given: (rig) => {
+      published(rig);
+      rig.policy(selecting(db.identity, 'ingress', [{ peer: PEER_ANY, verdict: 'published' }]), 8);
+    },
+    events: [
+      'verdict egress allow rule 0 L3-Only',
+      'verdict ingress allow rule 1 all',
+      'trace TO_ENDPOINT egress',
+    ],
+    check: (rig) => {
+      const [[, entry] = []] = [...rig.maps.ct.entries()];
+      assert.deepEqual([entry?.frontend, entry?.frontendPort], [uplink.ip, 8080]);
+      assert.deepEqual([entry?.low.ifindex, entry?.high.ifindex], [0, 0]);
+    },
   }),
   midway('a sender that is somebody else from now on is judged as that', ack, 'DROP_POLICY', {
     given: then((rig) => rig.place(web, { identity: stranger.identity, spaces: stranger.spaces })),

@@ -9,11 +9,17 @@ export const PEER_WORLD = 2;
 /** Bits of the key that an entry fixes when it names no protocol, only a protocol, or a port too. */
 const BITS = { direction: 104, protocol: 112, port: 128 } as const;
 
+const VERDICT = {
+  allow: PolicyVerdict.VERDICT_ALLOW,
+  deny: PolicyVerdict.VERDICT_DENY,
+  published: PolicyVerdict.VERDICT_PUBLISHED,
+} as const;
+
 export interface Entry {
   subject: number;
   peer: number;
   direction: 'ingress' | 'egress';
-  verdict?: 'allow' | 'deny';
+  verdict?: 'allow' | 'deny' | 'published';
   protocol?: number;
   port?: number;
   /** Leading bits of the port that count. */
@@ -58,10 +64,9 @@ export function fillPolicy(maps: Maps, generation: number, entries: Entry[]): vo
         : entry.protocol !== undefined
           ? PolicyScope.SCOPE_PROTOCOL
           : PolicyScope.SCOPE_ANY;
-    const verdict = entry.verdict === 'deny' ? PolicyVerdict.VERDICT_DENY : PolicyVerdict.VERDICT_ALLOW;
     maps.policy.set(
       { prefixLength: prefixLengthOf(entry), generation, subject, peer, direction, protocol, port },
-      { verdict, scope, proxyPort: 0, rule: entry.rule ?? 0 },
+      { verdict: VERDICT[entry.verdict ?? 'allow'], scope, proxyPort: 0, rule: entry.rule ?? 0 },
     );
   }
 }

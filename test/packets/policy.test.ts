@@ -308,6 +308,14 @@ runCases([
     verdict: 'DROP_POLICY_DENY',
   },
   {
+    name: 'what is open for published ports is not there for what came in by none',
+    where: leaving(web),
+    given: dbAdmits({ peer: PEER_ANY, verdict: 'published' }),
+    packet: toDb,
+    verdict: 'DROP_POLICY',
+    events: [EGRESS_DEFAULT, 'verdict ingress deny 133 rule 0 none', 'drop 133 ingress'],
+  },
+  {
     name: 'the host may be denied like any peer',
     where: entering(web),
     given: (rig) =>

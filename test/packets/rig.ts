@@ -4,7 +4,7 @@
  */
 import { rmSync } from 'node:fs';
 import { DatapathObject, decodeEvent, TraceLevel } from '../../bpf/index.ts';
-import type { Endpoint, Event, Maps, ProgramName } from '../../bpf/index.ts';
+import type { Device, Endpoint, Event, Maps, ProgramName } from '../../bpf/index.ts';
 import type { BpfMap } from '../../kernel/index.ts';
 import { hasFeature, Netlink, requireBpffs, RingBuffer, testRun, writeSysctl } from '../../kernel/index.ts';
 import { host, NAT, native, nobody, partner, ROLES, router, uplink } from '../support/cast.ts';
@@ -16,7 +16,7 @@ import type { Entry } from './policy-entries.ts';
 const BPFFS = '/sys/fs/bpf';
 const METRIC_DIRECTIONS = 4;
 const GENERATION = 7;
-const NO_ADDRESS = '0.0.0.0';
+const NO_ADDRESS = '::';
 /** A device with a route that is no uplink, as another Docker bridge is; and destinations that routing refuses. */
 export const bridge = { name: 'bridge', ip: '172.20.0.1', neighbour: '172.20.0.5' } as const;
 export const blackhole = { ip: '192.88.99.5', cidr: '192.88.99.0/24' } as const;
@@ -29,9 +29,8 @@ export interface Sent {
 }
 
 export function endpointOf(role: Role, ifindex: number): Endpoint {
-  const gateway = Buffer.from(role.gateway.split('.').map(Number)).readUInt32BE();
   const { identity, container, id, mac, gatewayMac, spaces } = role;
-  return { ifindex, identity, container, gateway, id, flags: 0, mac, gatewayMac, spaces };
+  return { ifindex, identity, container, id, flags: 0, mac, gatewayMac, spaces };
 }
 
 function clear(map: BpfMap): void {
@@ -110,16 +109,20 @@ export class Rig {
       uplink: 0,
       natLow: 0,
       natHigh: 0,
+      flags: 0,
+      netns: 0n,
     };
     this.maps.config.set(0, { ...current, ...change });
   }
 
   /** Puts an endpoint into the maps, changed where asked. */
-  place(role: Role, change: Partial<Endpoint> = {}): void {
+  place(role: Role, change: Partial<Endpoint> = {}, deviceChange: Partial<Device> = {}): void {
     const ifindex = this.ifindex(role.name);
     const endpoint = { ...endpointOf(role, ifindex), ...change };
     this.maps.endpoint.set(role.ip, endpoint);
-    this.maps.device.set(ifindex, { ip4: role.ip, ip6: NO_ADDRESS, endpoint });
+    const { ip: ip4, gateway: gateway4 } = role;
+    const device = { ip4, ip6: NO_ADDRESS, gateway4, gateway6: NO_ADDRESS, endpoint };
+    this.maps.device.set(ifindex, { ...device, ...deviceChange });
   }
 
   /** Names a prefix: identity and flags. */
