@@ -128,6 +128,7 @@ const PROTOCOLS: readonly unknown[] = [
   'UDP',
   'SCTP',
   'ICMP',
+  'ICMPv6',
   'ANY',
 ] satisfies api.TracePort['protocol'][];
 

@@ -155,6 +155,24 @@ const inspect: Omit<AgentState, 'bpf' | 'flows' | `${string}Policy` | 'policy' |
   ],
 };
 
+const preview: api.PolicyPreview = {
+  ...{ revision: 1, count: 1, added: 1, removed: 0, moreChanges: 0, moreConnections: 2 },
+  changes: [
+    {
+      source: { identity: 0, labels: ['cidr:192.0.2.0/24'], containers: [] },
+      destination: { identity: 257, labels: ['container:id=app1'], containers: ['app1'] },
+      ...{ protocol: 'TCP', except: [], ports: '80', after: 'allowed' },
+    },
+  ],
+  connections: [
+    {
+      ...{ protocol: 'TCP', before: 'allowed', after: 'denied' },
+      source: sampleFlow.source,
+      destination: sampleFlow.destination,
+    },
+  ],
+};
+
 /** `calls` is what changed or asked about policy; `sinks` are the open monitor streams. */
 export function sampleState(
   change: Partial<AgentState> = {},
@@ -183,6 +201,10 @@ export function sampleState(
     deletePolicy: (which) => {
       record('delete', which);
       return { revision: 3, count: 1 };
+    },
+    previewPolicy: (files, options) => {
+      record('preview', files, options);
+      return preview;
     },
     validatePolicy: (files) => ({ valid: true, count: files.length }),
     tracePolicy: (query) => {

@@ -30,6 +30,8 @@ export interface AgentState {
   deletePolicy(which: { labels: string[] } | 'all'): Answer<api.Revision>;
   /** Throws what `importPolicy` would throw. */
   validatePolicy(files: api.PolicySource[]): Answer<api.Validation>;
+  /** Throws what `importPolicy` would throw; changes nothing. */
+  previewPolicy(files: api.PolicySource[], options: { replaceAll: boolean }): Answer<api.PolicyPreview>;
   tracePolicy(query: TraceQuery): Answer<api.TraceResult>;
   /** Resolves when the revision is enforced, at the timeout, or soon after `signal` (the client left). */
   waitRevision(revision: number, timeoutMs: number, signal: AbortSignal): Answer<api.Wait>;

@@ -95,6 +95,8 @@ const CASES: { method: Method; path: string; url?: string; body?: object; status
     { method: 'delete', path: '/v1/policy', url: '/v1/policy?all=true&labels=a', status: 400 },
     { method: 'delete', path: '/v1/policy', url: '/v1/policy?all=yes', status: 400 },
     { method: 'post', path: '/v1/policy/validate', body: files, want: { valid: true } },
+    { method: 'post', path: '/v1/policy/preview', body: files, want: { revision: 1 } },
+    { method: 'post', path: '/v1/policy/preview', body: { ...files, dry: true }, status: 400 },
     { method: 'post', path: '/v1/policy/trace', body: trace, want: { verdict: 'allowed' } },
     { method: 'post', path: '/v1/policy/trace', body: { ...trace, source: {} }, status: 400 },
     {

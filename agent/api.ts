@@ -125,6 +125,15 @@ function policyRoutes(app: Express, state: AgentState): void {
     }),
   );
   app.post(
+    '/v1/policy/preview',
+    policyBody,
+    answer((request) => {
+      queryOf(request, []);
+      const { files, replaceAll } = importRequestOf(request);
+      return state.previewPolicy(files, { replaceAll });
+    }),
+  );
+  app.post(
     '/v1/policy/trace',
     smallBody,
     answer((request) => tracePolicy(state, request)),

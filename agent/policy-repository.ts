@@ -17,6 +17,13 @@ export interface PolicyTarget {
   apply(rules: Rule[], revision: number): void;
 }
 
+/** The rules now and the rules then; `count` is how many the files hold. */
+export interface PolicyPlan {
+  before: readonly Rule[];
+  after: readonly Rule[];
+  count: number;
+}
+
 type Files = { name: string; text: string }[];
 type Changed = { revision: number; count: number };
 
@@ -64,6 +71,13 @@ export class PolicyRepository {
   /** The rules in force that carry all of `labels`. */
   select(labels: string[]): Rule[] {
     return selectRules(this.#state.rules, labels);
+  }
+
+  /** What an import would make of the rules in force; nothing changes. Throws UserError POLICY_INVALID. */
+  plan(files: Files, options: { replaceAll: boolean }): PolicyPlan {
+    const imported = this.parse(files);
+    const before = this.#state.rules;
+    return { before, after: mergeRules(before, imported, options), count: imported.length };
   }
 
   /** All files or none. Throws UserError POLICY_INVALID. */

@@ -6,6 +6,7 @@ import { trace } from '../policy/index.ts';
 import type { AgentState, TraceQuery } from './api-state.ts';
 import { bpfViews } from './bpf-views.ts';
 import type { Parts } from './parts.ts';
+import { previewOf } from './policy-preview.ts';
 import { statusOf } from './status.ts';
 import { VERSION } from './version.ts';
 
@@ -27,6 +28,7 @@ export function createState(parts: Parts, settings: api.Setting[]): AgentState {
     importPolicy: (files, options) => policy.import(files, options),
     deletePolicy: (which) => policy.delete(which),
     validatePolicy: (files) => ({ valid: true, count: policy.parse(files).length }),
+    previewPolicy: (files, options) => previewOf(parts, policy.plan(files, options)),
     tracePolicy: (query) => traceOf(parts, query),
     waitRevision: (revision, timeoutMs, signal) => policy.wait(revision, timeoutMs, signal),
     networks: () => networkViews(parts),

@@ -4,6 +4,7 @@
 export type Health = 'ok' | 'warning' | 'failure';
 export type EndpointId = number;
 export type EndpointState = 'restoring' | 'creating' | 'waiting-for-identity' | 'ready' | 'disconnecting';
+export type ChangedVerdict = 'allowed' | 'denied';
 export type Judgement = 'allowed' | 'denied' | 'none';
 export type FlowType = 'drop' | 'trace' | 'policy-verdict';
 export type MonitorRecord = Flow | Lost;
@@ -118,6 +119,61 @@ export interface Validation {
   /** Rules in the files */
   count: number;
 }
+export interface PolicyPreview {
+  /** The revision that stays in force */
+  revision: number;
+  /** Rules in the files */
+  count: number;
+  /** Rules that are not in force now */
+  added: number;
+  /** Rules in force that would go */
+  removed: number;
+  changes: VerdictChange[];
+  /** Changes that are not listed because they are too many */
+  moreChanges: number;
+  connections: ConnectionChange[];
+  /** Connections that are not listed because they are too many */
+  moreConnections: number;
+}
+/** New connections that would be judged otherwise */
+export interface VerdictChange {
+  source: PreviewPeer;
+  destination: PreviewPeer;
+  /** TCP, UDP, SCTP, ICMPv4, ICMPv6, a number, or any */
+  protocol: string;
+  /** Protocols that any does not mean: they have changes of their own, or none */
+  except: string[];
+  /** any, one port or message type, or first-last */
+  ports: string;
+  after: ChangedVerdict;
+}
+/** Containers that share their labels, the host, the world, or a range of addresses */
+export interface PreviewPeer {
+  /** 0 for a range of addresses */
+  identity: number;
+  labels: string[];
+  /** Names; empty outside of this host */
+  containers: string[];
+}
+/** A live connection whose next packet would be judged otherwise */
+export interface ConnectionChange {
+  protocol: string;
+  source: FlowPeer;
+  destination: FlowPeer;
+  before: ChangedVerdict;
+  after: ChangedVerdict;
+}
+export interface FlowPeer {
+  ip: string;
+  /** Absent where the protocol has none */
+  port?: number;
+  identity: number;
+  labels: string[];
+  /** Absent if it is no endpoint of this host */
+  endpointId?: number;
+  /** Absent if it is no container of this host */
+  containerName?: string;
+}
 /** Labels, or an endpoint of this host */
 export interface TraceParty {
   /**
@@ -130,7 +186,7 @@ export interface TraceParty {
 }
 export interface TracePort {
   port: number;
-  protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ANY';
+  protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6' | 'ANY';
 }
 export interface TraceRequest {
   source: TraceParty;
@@ -246,17 +302,6 @@ export interface BpfMetric {
   direction: 'ingress' | 'egress' | 'unknown';
   packets: number;
   bytes: number;
-}
-export interface FlowPeer {
-  ip: string;
-  /** Absent where the protocol has none */
-  port?: number;
-  identity: number;
-  labels: string[];
-  /** Absent if it is no endpoint of this host */
-  endpointId?: number;
-  /** Absent if it is no container of this host */
-  containerName?: string;
 }
 export interface FlowIcmp {
   type: number;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { api } from '../base/index.ts';
 import { fakeAgent, refuse, type Answers } from './fake-agent.ts';
-import { client, identities, policy, status, trace, web } from './sample.ts';
+import { client, identities, policy, preview, status, trace, web } from './sample.ts';
 
 const network: api.Network = {
   id: 'a1b2c3d4e5f6a1b2c3d4',
@@ -73,6 +73,7 @@ const ANSWERS: Answers = {
   'GET /v1/policy?labels=a&labels=b': { revision: 3, rules: [] },
   'DELETE /v1/policy?labels=a': { revision: 4, count: 1 },
   'DELETE /v1/policy?all=true': { revision: 5, count: 3 },
+  'POST /v1/policy/preview': preview,
   'POST /v1/policy/trace': trace,
   'GET /v1/policy/wait?revision=3&timeoutMs=360000': { revision: 3, reached: true },
   'GET /v1/policy/wait?revision=9&timeoutMs=1000': { revision: 3, reached: false },
@@ -189,6 +190,23 @@ Revision: 3`,
   { line: 'policy wait 3', out: '\nRevision: 3' },
   { line: 'policy wait 9 --max-wait-time 1', code: 1, out: '\nRevision 9 is not enforced yet, 3 is' },
   {
+    line: 'policy import - --dry-run',
+    out: `
+Dry run: 1 rule read, 1 would come and 0 would go; revision 3 stays in force
+
+New connections:
+THEN      FROM                 TO                   WHAT
+denied    world                a, b, c and 1 more   everything but TCP, UDP
+allowed   a, b, c and 1 more   192.0.2.0/24         80-90/TCP
+allowed   a, b, c and 1 more   192.0.2.0/24         all UDP
+… and 7 more
+
+Live connections, with their next packet:
+THEN      FROM                    TO             PROTOCOL
+denied    [fd00::4]:4242 (app3)   192.0.2.1:80   TCP
+allowed   10.210.0.4 (app3)       10.210.0.1     ICMPv4`,
+  },
+  {
     line: 'policy trace -s id=app3 --dst id=app1 -v',
     out: '\n* Rule 2: selected',
   },
@@ -292,6 +310,7 @@ for (const { line, want } of [
   { line: 'identity list id=app1', want: [identities[1]] },
   { line: 'identity get --label id=app1', want: [identities[1]] },
   { line: 'policy get', want: policy },
+  { line: 'policy import - --dry-run', want: preview },
   { line: 'policy trace --src-endpoint 4 --dst-endpoint app1', want: trace },
   { line: 'bpf ct list', want: [connection] },
   { line: 'version', want: { client: { version: '0.1.0', node: process.versions.node }, daemon } },
@@ -312,6 +331,16 @@ test('a trace asks with what the flags say', async () => {
   ];
   const body = { source: { labels: ['a=1', 'b'] }, destination: { endpoint: 'app1' }, dports: ports };
   assert.deepEqual(agent.requests, [{ line: 'POST /v1/policy/trace', body }]);
+});
+
+test('a dry run that changes nothing says so, and sends what an import would', async () => {
+  const calm = { ...preview, changes: [], connections: [], moreChanges: 0 };
+  await using agent = await fakeAgent({ 'POST /v1/policy/preview': calm });
+  const { code, out } = await agent.weir('policy import - --dry-run --replace-all', { stdin: '[]' });
+  assert.equal(code, 0);
+  assert.match(out, /No new connection would be judged otherwise\.\n\nNo live connection would/);
+  const body = { files: [{ name: 'stdin', text: '[]' }], replaceAll: true };
+  assert.deepEqual(agent.requests, [{ line: 'POST /v1/policy/preview', body }]);
 });
 
 test('status exits 1 on a failure', async () => {

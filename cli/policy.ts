@@ -5,10 +5,18 @@ import { FAILED, usage } from './command-error.ts';
 import type { Context } from './context.ts';
 import { show, withOutput, type OutputOptions } from './output.ts';
 import { readPolicyFiles } from './policy-files.ts';
+import { previewText } from './policy-preview.ts';
 import { addTrace } from './policy-trace.ts';
 
 const SOURCE = 'a file, a folder with .json, .yaml and .yml files, or - for standard input';
 const GRACE_MS = 10_000;
+/** On a large host all pairs of containers are looked at. */
+const PREVIEW_MS = 120_000;
+
+interface ImportOptions extends OutputOptions {
+  replaceAll?: boolean;
+  dryRun?: boolean;
+}
 
 const revisionLine = ({ revision }: { revision: number }): string => `Revision: ${revision}\n`;
 
@@ -22,13 +30,19 @@ function addImport(group: Command, context: Context): void {
     .description('import rules; all files together make one revision, or none')
     .argument('<source>', SOURCE)
     .option('--replace-all', 'the files become the whole policy')
-    .action(async (path: string, options: OutputOptions & { replaceAll?: boolean }, command: Command) => {
+    .option('--dry-run', 'change nothing; say for which containers and connections the verdict would change')
+    .action(async (path: string, options: ImportOptions, command: Command) => {
       const files = await readPolicyFiles(path, context.io);
       const body: api.ImportRequest = { files, replaceAll: options.replaceAll === true };
+      if (options.dryRun === true) {
+        const call = { method: 'POST', body, timeoutMs: PREVIEW_MS } as const;
+        const preview = await context.client(command).call<api.PolicyPreview>('/v1/policy/preview', call);
+        return show(context.io, options, preview, previewText);
+      }
       const revision = await context
         .client(command)
         .call<api.Revision>('/v1/policy', { method: 'PUT', body });
-      await show(context.io, options, revision, revisionLine);
+      return show(context.io, options, revision, revisionLine);
     });
 }
 

@@ -54,6 +54,43 @@ export const trace: api.TraceResult = {
   lines: ['* Rule 2: selected'],
 };
 
+const worldPeer: api.PreviewPeer = { identity: 2, labels: ['reserved:world'], containers: [] };
+const manyPeer: api.PreviewPeer = {
+  identity: 264,
+  labels: ['container:id=app1'],
+  containers: ['a', 'b', 'c', 'd'],
+};
+const rangePeer: api.PreviewPeer = { identity: 0, labels: ['cidr:192.0.2.0/24'], containers: [] };
+
+export const preview: api.PolicyPreview = {
+  ...{ revision: 3, count: 1, added: 1, removed: 0, moreChanges: 7, moreConnections: 0 },
+  changes: [
+    {
+      source: worldPeer,
+      destination: manyPeer,
+      ...{ protocol: 'any', except: ['TCP', 'UDP'], ports: 'any', after: 'denied' },
+    },
+    {
+      source: manyPeer,
+      destination: rangePeer,
+      ...{ protocol: 'TCP', except: [], ports: '80-90', after: 'allowed' },
+    },
+    { source: manyPeer, destination: rangePeer, protocol: 'UDP', except: [], ports: 'any', after: 'allowed' },
+  ],
+  connections: [
+    {
+      ...{ protocol: 'TCP', before: 'allowed', after: 'denied' },
+      source: { ip: 'fd00::4', port: 4242, identity: 261, labels: [], containerName: 'app3' },
+      destination: { ip: '192.0.2.1', port: 80, identity: 2, labels: ['reserved:world'] },
+    },
+    {
+      ...{ protocol: 'ICMPv4', before: 'denied', after: 'allowed' },
+      source: { ip: '10.210.0.4', identity: 261, labels: [], containerName: 'app3' },
+      destination: { ip: '10.210.0.1', identity: 1, labels: ['reserved:host'] },
+    },
+  ],
+};
+
 export const drop: api.Flow = {
   time: '2026-01-02T03:04:05.000000006Z',
   type: 'drop',

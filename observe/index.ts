@@ -10,5 +10,6 @@ export type { FlowEvent } from './event.ts';
 export type { FlowFilter } from './filter.ts';
 export type { FlowNames } from './flow.ts';
 export { Monitor } from './monitor.ts';
+export { hasPorts, protocolName } from './protocol.ts';
 export type { FlowSink, FlowSubscription } from './subscription.ts';
 export { WallClock } from './wall-clock.ts';

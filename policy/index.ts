@@ -7,9 +7,10 @@
  */
 export { type CompiledPolicy, compile, tellApart } from './compile.ts';
 export type { Direction, Match, PolicyEntry } from './entry.ts';
-export { type Peer, type PolicyContext, type PolicyMode } from './isolation.ts';
+export { type Peer, type PolicyContext, type PolicyMode, isOutside } from './isolation.ts';
 export { deleteRules, mergeRules, selectRules } from './merge.ts';
 export { parsePolicy } from './parse.ts';
 export { type Resolution, resolve } from './resolve.ts';
 export type { Rule } from './rule.ts';
 export { type TracePort, type TraceQuery, type TraceResult, trace } from './trace.ts';
+export { PolicyComparison, type VerdictChange } from './verdict-change.ts';

@@ -9,7 +9,7 @@ import { type ModelContext, type ModelPeer, model } from './model.test-support.t
 import { parsePolicy } from './parse.ts';
 import * as random from './random-policy.test-support.ts';
 import type { Rule } from './rule.ts';
-import { type VerdictChange, verdictChanges } from './verdict-change.ts';
+import { PolicyComparison, type VerdictChange } from './verdict-change.ts';
 
 interface Connection {
   source: ModelPeer;
@@ -49,7 +49,11 @@ test('a change is told where the model changes its mind, and nowhere else, for a
         const parties = [...subjects, ...others];
         const peers = new Map(parties.map((peer) => identities.of(peer)).map((peer) => [peer.id, peer]));
         const known = [...peers.values()].filter(({ cidr }) => cidr === undefined);
-        const changes = verdictChanges(before, after, known, contextOf(context));
+        const comparison = new PolicyComparison(
+          { before, after },
+          { peers: known, context: contextOf(context) },
+        );
+        const changes = [...comparison.changes()].flat();
         for (const source of parties) {
           for (const destination of parties) {
             for (const { protocol, port } of flows) {
@@ -59,6 +63,9 @@ test('a change is told where the model changes its mind, and nowhere else, for a
               const expected: keyof typeof seen = was === will ? 'same' : will ? 'allowed' : 'denied';
               const ends = [identities.of(source).labels.join(), identities.of(destination).labels.join()];
               assert.equal(told(changes, ends, { protocol, port }), expected, JSON.stringify(connection));
+              const live = { source: endOf(source, identities), destination: endOf(destination, identities) };
+              const verdicts = comparison.ofConnection({ ...live, protocol, port });
+              assert.deepEqual(verdicts, { before: was, after: will }, JSON.stringify(connection));
               seen[expected]++;
             }
           }
@@ -69,6 +76,11 @@ test('a change is told where the model changes its mind, and nowhere else, for a
   );
   assert.ok(Math.min(...Object.values(seen)) > 30, `one-sided test: ${JSON.stringify(seen)}`);
 });
+
+/** As a connection names it: outside there are only addresses. */
+function endOf(peer: ModelPeer, identities: Identities): Peer | string {
+  return peer.kind === 'address' ? peer.address : identities.of(peer);
+}
 
 /** What the changes say of one connection. */
 function told(
@@ -90,9 +102,14 @@ const WEB: Peer = { id: 256, labels: ['container:id=web', 'weir:network=front'] 
 const CLIENT: Peer = { id: 257, labels: ['container:id=client', 'weir:network=front'] };
 const WORLD: Peer = { id: RESERVED.world, labels: ['reserved:world'] };
 
+function changesBetween(before: Rule[], after: Rule[], peers: Peer[]): VerdictChange[] {
+  const scene = { peers, context: contextOf({ mode: 'default' }) };
+  return [...new PolicyComparison({ before, after }, scene).changes()].flat();
+}
+
 function changesOf(before: string, after: string, peers = [WEB, CLIENT, WORLD]): string[] {
   const [old, next] = [before, after].map((text) => parsePolicy(text, 'test'));
-  return verdictChanges(old ?? [], next ?? [], peers, contextOf({ mode: 'default' })).map(
+  return changesBetween(old ?? [], next ?? [], peers).map(
     ({ source, destination, protocol, first, last, after: verdict }) =>
       `${source.id} > ${destination.id} ${protocol}/${first}-${last} ${verdict}`,
   );
@@ -122,7 +139,7 @@ test('protocols that a policy names are told apart from all others', () => {
   const text =
     '[{endpointSelector: {matchLabels: {id: web}}, ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: 0, protocol: TCP}]}]}]}]';
   const [old, next] = ['[]', text].map((each) => parsePolicy(each, 'test'));
-  const [change, ...more] = verdictChanges(old ?? [], next ?? [], [WEB], contextOf({ mode: 'default' }));
+  const [change, ...more] = changesBetween(old ?? [], next ?? [], [WEB]);
   assert.deepEqual(more, []);
   assert.deepEqual(change, {
     source: WEB,

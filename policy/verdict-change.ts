@@ -1,4 +1,5 @@
-import { CidrIdentities, RESERVED, isEndpointIdentity } from '../identity/index.ts';
+import { cidrContains, parseCidr } from '../base/index.ts';
+import { CidrIdentities, type CidrIdentity, RESERVED, isEndpointIdentity } from '../identity/index.ts';
 import { type CompiledPolicy, compile, tellApart } from './compile.ts';
 import { decide } from './decide.ts';
 import { type Direction, PEER_ANY, type PolicyEntry } from './entry.ts';
@@ -24,29 +25,71 @@ const OTHER_PROTOCOL = 255;
 const LAST_PORT = 65_535;
 
 /**
- * What would change between `peers` (endpoints and reserved identities) and the addresses outside that either policy tells
- * apart, if `after` took the place of `before`. Addresses come as ranges, less the closer ranges within them.
+ * Two policies side by side, for `peers` (endpoints and reserved identities) and the addresses outside that either tells
+ * apart. Neither is in force because of it.
  */
-export function verdictChanges(
-  before: readonly Rule[],
-  after: readonly Rule[],
-  peers: readonly Peer[],
-  context: PolicyContext,
-): VerdictChange[] {
-  const [old, next] = [compile(before), compile(after)];
-  const ranges = new CidrIdentities().follow([...new Set([...old.cidrs, ...next.cidrs])]);
-  const all = [...peers, ...ranges];
-  const was = new Book(tellApart(old, next.cidrs), all, context);
-  const will = new Book(tellApart(next, old.cidrs), all, context);
-  const changes: VerdictChange[] = [];
-  for (const source of all) {
-    for (const destination of all) {
-      if (hasPolicy(source) || hasPolicy(destination))
-        changes.push(...compare(source, destination, was, will));
+export class PolicyComparison {
+  readonly #ranges: readonly CidrIdentity[];
+  readonly #peers: readonly Peer[];
+  readonly #was: Book;
+  readonly #will: Book;
+  readonly #differing: ReadonlySet<string>;
+
+  constructor(policies: { before: readonly Rule[]; after: readonly Rule[] }, at: Scene) {
+    const [old, next] = [compile(policies.before), compile(policies.after)];
+    this.#ranges = new CidrIdentities().follow([...new Set([...old.cidrs, ...next.cidrs])]);
+    this.#peers = [...at.peers, ...this.#ranges];
+    this.#was = new Book(tellApart(old, next.cidrs), this.#peers, at.context);
+    this.#will = new Book(tellApart(next, old.cidrs), this.#peers, at.context);
+    this.#differing = this.#was.differing(this.#will);
+  }
+
+  /** What would change, one source after the other. Addresses come as ranges, less the closer ranges within them. */
+  *changes(): Generator<VerdictChange[], void> {
+    for (const source of this.#peers) {
+      yield this.#peers.flatMap((destination) => this.#compare(source, destination));
     }
   }
-  return changes;
+
+  /** Whether one connection may be, before and after; an end that is no peer is the range it lies in. */
+  ofConnection({ source, destination, protocol, port }: LiveConnection): { before: boolean; after: boolean } {
+    const [from, to] = [this.#peerOf(source), this.#peerOf(destination)];
+    const isAllowedBy = (book: Book): boolean => isAllowed(book.sidesOf(from, to), protocol, port);
+    return { before: isAllowedBy(this.#was), after: isAllowedBy(this.#will) };
+  }
+
+  #peerOf(end: Peer | string): Peer {
+    if (typeof end !== 'string') return end;
+    const address = parseCidr(end);
+    const around = this.#ranges.filter(({ cidr }) => cidrContains(parseCidr(cidr), address));
+    const length = ({ cidr }: CidrIdentity): number => parseCidr(cidr).length;
+    return around.toSorted((a, b) => length(b) - length(a))[0] ?? WORLD;
+  }
+
+  #compare(source: Peer, destination: Peer): VerdictChange[] {
+    if (!hasPolicy(source) && !hasPolicy(destination)) return [];
+    const [old, next] = [this.#was.sidesOf(source, destination), this.#will.sidesOf(source, destination)];
+    if (!old.some(({ keys }) => keys.some((key) => this.#differing.has(key)))) return [];
+    return compare(old, next).map((change) => ({ source, destination, ...change }));
+  }
 }
+
+/** Who is there, and on which networks. */
+export interface Scene {
+  peers: readonly Peer[];
+  context: PolicyContext;
+}
+
+/** A connection that there is; an end outside is its address. */
+export interface LiveConnection {
+  source: Peer | string;
+  destination: Peer | string;
+  /** IANA number, and the destination port or ICMP type. */
+  protocol: number;
+  port: number;
+}
+
+const WORLD: Peer = { id: RESERVED.world, labels: ['reserved:world'] };
 
 function hasPolicy({ id }: Peer): boolean {
   return id === RESERVED.init || isEndpointIdentity(id);
@@ -69,11 +112,26 @@ class Book {
     }
   }
 
+  /** Where the entries of this book and the other do not say the same, whatever rule they are of. */
+  differing(other: Book): Set<string> {
+    const keys = [...new Set([...this.#entries.keys(), ...other.#entries.keys()])];
+    return new Set(keys.filter((key) => this.#saying(key) !== other.#saying(key)));
+  }
+
+  #saying(key: string): string {
+    const entries = this.#entries.get(key) ?? [];
+    const texts = entries.map(
+      (entry) => `${entry.protocol} ${entry.port} ${entry.portBits} ${entry.verdict}`,
+    );
+    return texts.toSorted().join();
+  }
+
   sideOf(direction: Direction, subject: Peer, peer: Peer): BookSide {
     const near = sameNetwork(subject, peer, this.#context);
-    const keys = new Set([peer.id, classOf(peer, near), PEER_ANY]);
-    const entries = [...keys].flatMap((key) => this.#entries.get(`${subject.id} ${direction} ${key}`) ?? []);
-    return { direction, subject, peer, near, entries };
+    const numbers = [...new Set([peer.id, classOf(peer, near), PEER_ANY])];
+    const keys = numbers.map((number) => `${subject.id} ${direction} ${number}`);
+    const entries = keys.flatMap((key) => this.#entries.get(key) ?? []);
+    return { direction, subject, peer, near, keys, entries };
   }
 
   sidesOf(source: Peer, destination: Peer): BookSide[] {
@@ -86,6 +144,8 @@ interface BookSide {
   subject: Peer;
   peer: Peer;
   near: boolean;
+  /** Where its entries are in the book. */
+  keys: string[];
   entries: PolicyEntry[];
 }
 
@@ -96,9 +156,10 @@ function isAllowed(sides: BookSide[], protocol: number, port: number): boolean {
   });
 }
 
-function compare(source: Peer, destination: Peer, was: Book, will: Book): VerdictChange[] {
-  const [old, next] = [was.sidesOf(source, destination), will.sidesOf(source, destination)];
-  const changes: VerdictChange[] = [];
+type Change = Omit<VerdictChange, 'source' | 'destination'>;
+
+function compare(old: BookSide[], next: BookSide[]): Change[] {
+  const changes: Change[] = [];
   for (const piece of pieces([...old, ...next].flatMap(({ entries }) => entries))) {
     const asked = piece.protocol === 0 ? OTHER_PROTOCOL : piece.protocol;
     const isOpen = isAllowed(next, asked, piece.first);
@@ -106,7 +167,7 @@ function compare(source: Peer, destination: Peer, was: Book, will: Book): Verdic
     const after = isOpen ? 'allowed' : 'denied';
     const previous = changes.at(-1);
     if (previous?.after === after && continues(previous, piece)) previous.last = piece.last;
-    else changes.push({ source, destination, ...piece, after });
+    else changes.push({ ...piece, after });
   }
   return changes;
 }

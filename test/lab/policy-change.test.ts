@@ -1,6 +1,7 @@
 /** Invariant 6 and live connections: a revision is seen whole or not at all, and counts for what is already connected. */
 import assert from 'node:assert/strict';
-import { setPolicy } from './api.ts';
+import type { api } from '../../base/index.ts';
+import { ask, setPolicy } from './api.ts';
 import { importLabImage, remove, start } from './cast.ts';
 import { LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
@@ -19,6 +20,21 @@ const change = lab(
     await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
   },
 );
+
+/** What a dry run says of the two containers, in words. */
+async function previewOf(host: LabHost, rules: unknown[]): Promise<object> {
+  const files = [{ name: 'test.json', text: JSON.stringify(rules) }];
+  const { changes, connections } = await ask<api.PolicyPreview>(host, '/v1/policy/preview', { files });
+  const isMeant = ({ source }: api.VerdictChange): boolean => source.containers.includes('talker');
+  return {
+    changes: changes
+      .filter(isMeant)
+      .map((change) => `talker > ${change.destination.containers.join()} ${change.after}`),
+    connections: connections.map(({ source, destination, after }) => {
+      return `${source.containerName} > ${destination.containerName}:${destination.port} ${after}`;
+    }),
+  };
+}
 
 const target = { matchLabels: { role: 'target' } };
 const friend = { matchLabels: { role: 'friend' } };
@@ -75,10 +91,16 @@ change.test('a new deny cuts a live TCP connection, its end lets it go on', asyn
   const heard = async (): Promise<number> =>
     Number(await host.docker('exec', 'web', 'stat', '-c', '%s', '/tmp/heard'));
   await until('the first words arrive', async () => (await heard()) > 20);
-  await setPolicy(host, [{ endpointSelector: target, ingress: [{ fromEndpoints: [friend] }] }]);
+  const friendsOnly = [{ endpointSelector: target, ingress: [{ fromEndpoints: [friend] }] }];
+  const foreseen = await previewOf(host, friendsOnly);
+  await setPolicy(host, friendsOnly);
   const atDeny = await heard();
   await sleep(1500);
   assert.equal(await heard(), atDeny);
+  assert.deepEqual(foreseen, {
+    changes: ['talker > web denied'],
+    connections: ['talker > web:9000 denied'],
+  });
   await setPolicy(host, []);
   await until('words arrive again', async () => (await heard()) > atDeny, 20_000);
   await remove(host);
