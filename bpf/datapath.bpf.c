@@ -138,6 +138,8 @@ static __always_inline int host_frame(struct __sk_buff *skb, struct context *con
 	reason = stranger_check(context);
 	if (reason)
 		return reason;
+	/* the host forwards it, and has masqueraded it: a container of another network, a machine behind this one */
+	context->borrowed = skb->ingress_ifindex && context->source.identity == IDENTITY_HOST;
 	reason = flow_verdict(false);
 	if (reason)
 		return reason;

@@ -31,6 +31,7 @@ const TEXT: Record<keyof typeof codes, string> = {
   DROP_INTERNAL_NETWORK: 'World denied on internal network',
   DROP_NO_MASQUERADE_PORT: 'No free masquerade port',
   DROP_IP_OPTIONS: 'IP options not supported',
+  DROP_BORROWED_HOST: 'Masqueraded as the host',
 };
 
 const BY_CODE = new Map(

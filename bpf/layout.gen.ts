@@ -560,6 +560,7 @@ export const DropReason = {
   DROP_INTERNAL_NETWORK: 211,
   DROP_NO_MASQUERADE_PORT: 212,
   DROP_IP_OPTIONS: 213,
+  DROP_BORROWED_HOST: 214,
 } as const;
 
 /** enum config_flag */

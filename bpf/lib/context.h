@@ -54,6 +54,7 @@ struct context {
 	__u8 changed;	 /* it changed its connection's state */
 	__u8 direction;	 /* enum policy_direction: of the program, then of the side that denied */
 	__u8 translated; /* it came in by a published port, or is of a connection that did */
+	__u8 borrowed;	 /* somebody else's, whom the host lent its address */
 };
 
 struct {

@@ -191,6 +191,8 @@ __noinline int flow_verdict(__u32 answers)
 		}
 	} else if (packet->is_error || (packet->tuple.answers && !answers)) {
 		return DROP_NO_CONNECTION;
+	} else if (context->borrowed) {
+		return DROP_BORROWED_HOST;
 	}
 	context->ct_state = packet->is_error ? CT_RELATED : context->reply ? CT_REPLY : CT_NEW;
 	return flow_admit();

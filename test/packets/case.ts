@@ -15,6 +15,8 @@ type Verdict = 'redirect' | 'stack' | 'answer' | 'untouched' | keyof typeof Drop
 export interface Where {
   program: ProgramName;
   device: string;
+  /** What the host got it from, where it forwards it. */
+  from?: string;
 }
 
 export interface Case {
@@ -41,6 +43,7 @@ const EVENT = { drop: 1, trace: 4, verdict: 5 } as const;
 
 export const leaving = (role: Role): Where => ({ program: 'from_container', device: role.name });
 export const entering = (role: Role): Where => ({ program: 'to_container', device: role.name });
+export const forwarded = (role: Role): Where => ({ ...entering(role), from: 'uplink' });
 export const arriving: Where = { program: 'from_uplink', device: 'uplink' };
 
 /** An IPv4 packet from one of the cast to an address, framed as its container frames it. */
@@ -130,11 +133,11 @@ function checkCounters({ before, after, direction, bytes }: Counted): void {
 function runCase(rig: Rig, item: Case): void {
   rig.reset();
   item.given?.(rig);
-  const { program, device } = item.where;
+  const { program, device, from } = item.where;
   const frame = bytesOf(item.packet);
   const reason = countedAs(item.verdict);
   const before = countersOf(rig, reason);
-  const sent = rig.send(program, device, frame);
+  const sent = rig.send(program, device, frame, from);
   checkVerdict(item, sent);
   checkFrame(sent.bytes, outcomeOf(item, rig));
   // a drop is counted as of the side that denied, which its event names
@@ -154,6 +157,6 @@ export function runCases(cases: Case[]): void {
 
 /** Sends a packet that must pass, as a part of a case's given. */
 export function pass(rig: Rig, where: Where, packet: Packet): void {
-  const { action } = rig.send(where.program, where.device, packet.bytes());
+  const { action } = rig.send(where.program, where.device, packet.bytes(), where.from);
   assert.notEqual(action, ACTION.shot, 'a packet of the preparation was dropped');
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { host, uplink, web, webBack } from '../support/cast.ts';
-import { entering, leaving, packetFrom, packetTo, pass, runCases } from './case.ts';
+import { entering, forwarded, leaving, packetFrom, packetTo, pass, runCases } from './case.ts';
 import { isolation, selecting } from './policy-entries.ts';
 
 const toHost = packetFrom(web, host.ip).tcp({ destinationPort: 22 });
@@ -55,6 +55,31 @@ runCases([
       );
       assert.deepEqual([events[0]?.sourceEndpoint, events[0]?.destinationEndpoint], [0, web.id]);
     },
+  },
+  {
+    name: 'whom the host masquerades is not the host',
+    where: forwarded(web),
+    packet: packetTo(web, host.ip).tcp(),
+    verdict: 'DROP_BORROWED_HOST',
+    events: ['drop 214 ingress'],
+    check: (rig) => assert.deepEqual([...rig.maps.ct.entries()], []),
+  },
+  {
+    name: 'nor may it take over a connection of the host that has ended',
+    where: forwarded(web),
+    given: (rig) => {
+      pass(rig, entering(web), packetTo(web, host.ip).tcp());
+      pass(rig, entering(web), packetTo(web, host.ip).tcp({ flags: 'RA' }));
+    },
+    packet: packetTo(web, host.ip).tcp(),
+    verdict: 'DROP_BORROWED_HOST',
+  },
+  {
+    name: 'an answer that the host forwards in its own name passes: the container asked the host',
+    where: forwarded(web),
+    given: (rig) => pass(rig, leaving(web), toHost),
+    packet: fromHost,
+    verdict: 'stack',
   },
   {
     name: 'but not where an identity has no policy yet',

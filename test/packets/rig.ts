@@ -139,11 +139,13 @@ export class Rig {
     this.configure({ generation });
   }
 
-  send(program: ProgramName, device: string, bytes: Buffer): Sent {
+  /** `from`: the device that the host got it from, where it forwards it. */
+  send(program: ProgramName, device: string, bytes: Buffer, from?: string): Sent {
     this.events();
+    const ingressIfindex = from === undefined ? 0 : this.ifindex(from);
     const { retval, data } = testRun(this.programFd(program), {
       data: bytes,
-      context: { ifindex: this.ifindex(device) },
+      context: { ifindex: this.ifindex(device), ingressIfindex },
     });
     return { action: retval, bytes: data, events: this.events() };
   }
