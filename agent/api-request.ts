@@ -111,16 +111,25 @@ export function importRequestOf(request: Request): { files: api.PolicySource[]; 
   return { files, replaceAll };
 }
 
+const WAYS = ['labels', 'endpoint', 'identity', 'address'];
+
 function partyAt(value: unknown, path: string): api.TraceParty {
-  const { labels, endpoint } = objectAt(value, path, ['labels', 'endpoint']);
-  if ((labels === undefined) === (endpoint === undefined))
-    throw badRequest(`${path} must have labels or an endpoint`);
+  const { labels, endpoint, identity, address } = objectAt(value, path, WAYS);
+  const given = [labels, endpoint, identity, address].filter((way) => way !== undefined);
+  if (given.length !== 1) throw badRequest(`${path} must have one of ${WAYS.join(', ')}`);
   if (endpoint !== undefined) return { endpoint: textAt(endpoint, `${path}.endpoint`, 256) };
+  if (address !== undefined) return { address: textAt(address, `${path}.address`, 64) };
+  if (identity !== undefined) return { identity: identityAt(identity, `${path}.identity`) };
   const list = arrayAt(labels, `${path}.labels`, 64).map((label, i) =>
     textAt(label, `${path}.labels[${i}]`, 512),
   );
   if (list.length === 0) throw badRequest(`${path}.labels is empty`);
   return { labels: list };
+}
+
+function identityAt(value: unknown, path: string): number {
+  if (Number.isInteger(value) && Number(value) > 0 && Number(value) < 2 ** 32) return Number(value);
+  throw badRequest(`${path} must be a number from 1 to ${2 ** 32 - 1}`);
 }
 
 const PROTOCOLS: readonly unknown[] = [

@@ -4,14 +4,6 @@ import type { FlowFilter, FlowSink, FlowSubscription } from '../observe/index.ts
 
 export type Answer<T> = T | Promise<T>;
 
-/** Both sides of a connection by their labels; endpoints of the request are already resolved to the labels of theirs. */
-export interface TraceQuery {
-  source: string[];
-  destination: string[];
-  /** Empty: any port. */
-  dports: api.TracePort[];
-}
-
 /**
  * The agent as the API sees it. What it throws reaches the client as one line: UserError as 400, or 404 where the
  * code ends in _NOT_FOUND; HostError and whatever is retryable as 503; anything else as 500, and into the log.
@@ -32,7 +24,8 @@ export interface AgentState {
   validatePolicy(files: api.PolicySource[]): Answer<api.Validation>;
   /** Throws what `importPolicy` would throw; changes nothing. */
   previewPolicy(files: api.PolicySource[], options: { replaceAll: boolean }): Answer<api.PolicyPreview>;
-  tracePolicy(query: TraceQuery): Answer<api.TraceResult>;
+  /** Without ports: any port. */
+  tracePolicy(query: Required<api.TraceRequest>): Answer<api.TraceResult>;
   /** Resolves when the revision is enforced, at the timeout, or soon after `signal` (the client left). */
   waitRevision(revision: number, timeoutMs: number, signal: AbortSignal): Answer<api.Wait>;
   networks(): Answer<api.Network[]>;

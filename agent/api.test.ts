@@ -4,7 +4,7 @@ import type { Express } from 'express';
 import request from 'supertest';
 import { HostError, silentLog } from '../base/index.ts';
 import { createApi } from './api.ts';
-import { sampleEndpoints, sampleState } from './api-sample.ts';
+import { sampleState } from './api-sample.ts';
 import { describedRoutes, faults, responseSchema } from './schema-check.ts';
 
 interface Layer {
@@ -98,7 +98,13 @@ const CASES: { method: Method; path: string; url?: string; body?: object; status
     { method: 'post', path: '/v1/policy/preview', body: files, want: { revision: 1 } },
     { method: 'post', path: '/v1/policy/preview', body: { ...files, dry: true }, status: 400 },
     { method: 'post', path: '/v1/policy/trace', body: trace, want: { verdict: 'allowed' } },
-    { method: 'post', path: '/v1/policy/trace', body: { ...trace, source: {} }, status: 400 },
+    ...[
+      ...[{}, { labels: ['a'], endpoint: 'b' }, { labels: [] }, { identity: 0 }, { identity: '300' }],
+      ...[{ address: '' }, { colour: 'red' }],
+    ].map((source) => {
+      const body = { ...trace, source };
+      return { method: 'post' as const, path: '/v1/policy/trace', body, status: 400 };
+    }),
     {
       method: 'post',
       path: '/v1/policy/trace',
@@ -180,17 +186,16 @@ test('a bare array is handed over as it was written, spaces and all', async () =
   ]);
 });
 
-test('a trace resolves endpoints to the labels of their identity', async () => {
+test('a trace is asked as it was written, ports or none', async () => {
   const state = sampleState();
-  await request(createApi(state, { log: silentLog }))
-    .post('/v1/policy/trace')
-    .send(trace)
-    .expect(200);
-  const query = {
-    source: ['id=app2'],
-    destination: sampleEndpoints[0]!.identity.labels,
-    dports: trace.dports,
-  };
+  const app = createApi(state, { log: silentLog });
+  const parties = { source: { identity: 300 }, destination: { address: '192.0.2.1' } };
+  for (const body of [trace, parties]) {
+    const { status } = await request(app).post('/v1/policy/trace').send(body);
+    assert.equal(status, 200);
+  }
+  const query = { ...parties, dports: [] };
+  assert.deepEqual(state.calls.shift(), ['trace', trace]);
   assert.deepEqual(state.calls, [['trace', query]]);
 });
 

@@ -194,16 +194,9 @@ function deletionOf(request: Request): { labels: string[] } | 'all' {
   return all === undefined ? { labels } : 'all';
 }
 
-async function tracePolicy(state: AgentState, request: Request): Promise<api.TraceResult> {
+function tracePolicy(state: AgentState, request: Request): Answer<api.TraceResult> {
   queryOf(request, []);
-  const { source, destination, dports } = traceRequestOf(request);
-  const labelsOfParty = async ({ labels, endpoint }: api.TraceParty): Promise<string[]> =>
-    labels ?? selectIdentity(await state.endpoints(), String(endpoint)).labels;
-  return state.tracePolicy({
-    source: await labelsOfParty(source),
-    destination: await labelsOfParty(destination),
-    dports,
-  });
+  return state.tracePolicy(traceRequestOf(request));
 }
 
 /** The app over `state`; it listens nowhere by itself. */

@@ -121,7 +121,7 @@ test('addresses: endpoints first, also one that is nobody’s yet, then what the
 
 test('a trace knows who has no way to the world: whoever is on internal networks only', async () => {
   const verdictOf = async (...labels: string[]): Promise<string> => {
-    const query = { source: labels, destination: ['reserved:world'], dports: [] };
+    const query = { source: { labels }, destination: { labels: ['reserved:world'] }, dports: [] };
     return (await state.tracePolicy(query)).verdict;
   };
   assert.equal(await verdictOf('container:id=web', 'weir:network=app'), 'allowed');

@@ -3,11 +3,12 @@ import { release } from 'node:os';
 import type { api } from '../base/index.ts';
 import { isCidrIdentity, NETWORK_LABEL } from '../identity/index.ts';
 import { trace } from '../policy/index.ts';
-import type { AgentState, TraceQuery } from './api-state.ts';
+import type { AgentState } from './api-state.ts';
 import { bpfViews } from './bpf-views.ts';
 import type { Parts } from './parts.ts';
 import { previewOf } from './policy-preview.ts';
 import { statusOf } from './status.ts';
+import { labelsOfSide } from './trace-side.ts';
 import { VERSION } from './version.ts';
 
 const NETWORK_PREFIX = `${NETWORK_LABEL}=`;
@@ -109,8 +110,12 @@ function addressViews({ datapath, labelsOf }: Parts): api.Address[] {
   return [...local, ...others];
 }
 
-function traceOf({ datapath, networks }: Parts, query: TraceQuery): api.TraceResult {
+function traceOf(parts: Parts, asked: Required<api.TraceRequest>): api.TraceResult {
+  const { datapath, networks } = parts;
   const { compiled, context } = datapath.enforcement;
+  const sideOf = (party: api.TraceParty): string[] => labelsOfSide(parts, party, () => endpointViews(parts));
+  const source = sideOf(asked.source);
+  const destination = sideOf(asked.destination);
   const internal = new Set(
     networks.list().flatMap(({ name, internal }) => (internal && name !== undefined ? [name] : [])),
   );
@@ -118,9 +123,12 @@ function traceOf({ datapath, networks }: Parts, query: TraceQuery): api.TraceRes
     const own = labels.filter((label) => label.startsWith(NETWORK_PREFIX));
     return own.length > 0 && own.every((label) => internal.has(label.slice(NETWORK_PREFIX.length)));
   };
-  const sourceNoWorld = isInternal(query.source);
-  const destinationNoWorld = isInternal(query.destination);
-  return trace(compiled, { ...query, sourceNoWorld, destinationNoWorld }, context);
+  const query = {
+    ...{ source, destination, dports: asked.dports },
+    sourceNoWorld: isInternal(source),
+    destinationNoWorld: isInternal(destination),
+  };
+  return trace(compiled, query, context);
 }
 
 /** Names an identity: its labels, the reserved name, the range of a CIDR identity; nothing for what is unknown. */

@@ -174,7 +174,7 @@ export interface FlowPeer {
   /** Absent if it is no container of this host */
   containerName?: string;
 }
-/** Labels, or an endpoint of this host */
+/** Exactly one of them */
 export interface TraceParty {
   /**
    * @minItems 1
@@ -183,6 +183,9 @@ export interface TraceParty {
   labels?: string[];
   /** As in /v1/endpoints/{id} */
   endpoint?: string;
+  identity?: number;
+  /** An address, or a range outside */
+  address?: string;
 }
 export interface TracePort {
   port: number;

@@ -333,6 +333,56 @@ test('a trace asks with what the flags say', async () => {
   assert.deepEqual(agent.requests, [{ line: 'POST /v1/policy/trace', body }]);
 });
 
+for (const { line, body } of [
+  {
+    line: '--src container-name:web --dst endpoint:12 --dport 8/icmp --dport 128/ICMPv6 --dport 9/sctp',
+    body: {
+      source: { endpoint: 'container-name:web' },
+      destination: { endpoint: '12' },
+      dports: [
+        { port: 8, protocol: 'ICMP' },
+        { port: 128, protocol: 'ICMPv6' },
+        { port: 9, protocol: 'SCTP' },
+      ],
+    },
+  },
+  {
+    line: '--src-identity 300 --dst 192.0.2.1',
+    body: { source: { identity: 300 }, destination: { address: '192.0.2.1' }, dports: [] },
+  },
+  {
+    line: '--src cidr:10.0.0.0/8 --dst 2001:db8::/64',
+    body: { source: { address: '10.0.0.0/8' }, destination: { address: '2001:db8::/64' }, dports: [] },
+  },
+  {
+    line: '--src a:b=1 --src 10 --dst reserved:host',
+    body: { source: { labels: ['a:b=1', '10'] }, destination: { labels: ['reserved:host'] }, dports: [] },
+  },
+]) {
+  test(`weir policy trace ${line} asks for that`, async () => {
+    await using agent = await fakeAgent(ANSWERS);
+    assert.equal((await agent.weir(`policy trace ${line}`)).code, 0);
+    assert.deepEqual(agent.requests, [{ line: 'POST /v1/policy/trace', body }]);
+  });
+}
+
+for (const [line, said] of [
+  ['--src a=1', 'the destination is missing'],
+  ['--src a=1 --src-identity 300 --dst b', 'the source is given twice'],
+  ['--src a=1 --src 192.0.2.1 --dst b', '--src names an endpoint or an address, and more'],
+  ['--src a --dst b --dport 256/icmp', 'For ICMP it ends at 255'],
+  ['--src a --dst b --dport 80/icmpv7', 'as in 80/tcp'],
+  ['--src-identity web --dst b', 'number of an identity'],
+] as const) {
+  test(`weir policy trace ${line} is refused`, async () => {
+    await using agent = await fakeAgent(ANSWERS);
+    const { code, err } = await agent.weir(`policy trace ${line}`);
+    assert.equal(code, 2);
+    assert.match(err, new RegExp(said));
+    assert.deepEqual(agent.requests, []);
+  });
+}
+
 test('a dry run that changes nothing says so, and sends what an import would', async () => {
   const calm = { ...preview, changes: [], connections: [], moreChanges: 0 };
   await using agent = await fakeAgent({ 'POST /v1/policy/preview': calm });

@@ -11,40 +11,83 @@ interface Options extends OutputOptions {
   dst?: string[];
   srcEndpoint?: string;
   dstEndpoint?: string;
+  srcIdentity?: number;
+  dstIdentity?: number;
   dport?: api.TracePort[];
   verbose?: boolean;
 }
 
 const RULER = '-'.repeat(64);
+const PROTOCOLS: Record<string, api.TracePort['protocol']> = {
+  tcp: 'TCP',
+  udp: 'UDP',
+  sctp: 'SCTP',
+  icmp: 'ICMP',
+  icmpv4: 'ICMP',
+  icmpv6: 'ICMPv6',
+  any: 'ANY',
+};
+const LAST_PORT = 65_535;
+const LAST_TYPE = 255;
+/** The ways to name an endpoint that are no labels. */
+const ENDPOINT =
+  /^(?:endpoint:(?<number>\d{1,5})|(?:container-name|container-id|docker-endpoint|ipv4|ipv6):.+)$/;
+const ADDRESS =
+  /^(?:cidr:(?<range>.+)|\d+\.\d+\.\d+\.\d+(?:\/\d+)?|[\da-f]*:[\da-f]*:[\da-f:.]*(?:\/\d+)?)$/i;
 
-/** "80/tcp", "80" or "http"-less forms: the protocol may be left out, then it is any. */
+/** "80/tcp", or "8/icmp" for a type of message; the protocol may be left out, then it is any. */
 function portOf(text: string, before: api.TracePort[] | undefined): api.TracePort[] {
-  const [, digits, name = 'any'] = /^(\d{1,5})(?:\/([a-z]+))?$/i.exec(text) ?? [];
+  const [, digits, name = 'any'] = /^(\d{1,5})(?:\/([a-z\d]+))?$/i.exec(text) ?? [];
   const port = Number(digits);
-  const protocol = (['TCP', 'UDP', 'SCTP', 'ANY'] as const).find((known) => known === name.toUpperCase());
-  if (Number.isNaN(port) || port > 65_535 || protocol === undefined) {
-    throw new InvalidArgumentError('Write port/protocol, as in 80/tcp.');
+  const protocol = Object.hasOwn(PROTOCOLS, name.toLowerCase()) ? PROTOCOLS[name.toLowerCase()] : undefined;
+  if (Number.isNaN(port) || protocol === undefined) {
+    throw new InvalidArgumentError('Write port/protocol, as in 80/tcp, or type/icmp.');
   }
+  const last = protocol.startsWith('ICMP') ? LAST_TYPE : LAST_PORT;
+  if (port > last) throw new InvalidArgumentError(`For ${protocol} it ends at ${last}.`);
   return [...(before ?? []), { port, protocol }];
 }
 
-function partyOf(
-  side: 'source' | 'destination',
-  labels: string[] | undefined,
-  endpoint: string | undefined,
-): api.TraceParty {
-  const flag = side === 'source' ? 'src' : 'dst';
-  if ((labels === undefined) === (endpoint === undefined)) {
-    throw usage(
-      `the ${side} is missing or given twice`,
-      `write --${flag} LABEL or --${flag}-endpoint ENDPOINT`,
-    );
-  }
-  return labels === undefined ? { endpoint: String(endpoint) } : { labels };
+function identityOf(text: string): number {
+  const number = /^[1-9]\d{0,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (number < 2 ** 32) return number;
+  throw new InvalidArgumentError('It must be the number of an identity.');
 }
 
-function partyText({ labels, endpoint }: api.TraceParty): string {
-  return `[${labels === undefined ? `endpoint ${endpoint}` : labels.join(' ')}]`;
+/** What `--src` and `--dst` are given: labels, or one endpoint or address. */
+function named(flag: string, texts: string[]): api.TraceParty {
+  const parties = texts.map((text): api.TraceParty | undefined => {
+    const endpoint = ENDPOINT.exec(text);
+    if (endpoint !== null) return { endpoint: endpoint.groups?.['number'] ?? text };
+    const address = ADDRESS.exec(text);
+    return address === null ? undefined : { address: address.groups?.['range'] ?? text };
+  });
+  const [party] = parties.filter((each) => each !== undefined);
+  if (party === undefined) return { labels: texts };
+  if (texts.length === 1) return party;
+  throw usage(`--${flag} names an endpoint or an address, and more`, 'give it alone, or give labels');
+}
+
+function partyOf(side: 'source' | 'destination', options: Options): api.TraceParty {
+  const flag = side === 'source' ? 'src' : 'dst';
+  const { [flag]: texts, [`${flag}Endpoint` as const]: endpoint } = options;
+  const identity = options[`${flag}Identity`];
+  const ways: api.TraceParty[] = [
+    ...(texts === undefined ? [] : [named(flag, texts)]),
+    ...(endpoint === undefined ? [] : [{ endpoint }]),
+    ...(identity === undefined ? [] : [{ identity }]),
+  ];
+  const [party] = ways;
+  if (party !== undefined && ways.length === 1) return party;
+  throw usage(
+    `the ${side} is ${party === undefined ? 'missing' : 'given twice'}`,
+    `write --${flag} LABEL, --${flag}-endpoint ENDPOINT or --${flag}-identity NUMBER`,
+  );
+}
+
+function partyText({ labels, endpoint, identity, address }: api.TraceParty): string {
+  if (labels !== undefined) return `[${labels.join(' ')}]`;
+  return `[${endpoint === undefined ? (address ?? `identity ${identity}`) : `endpoint ${endpoint}`}]`;
 }
 
 function ruleLine({ direction, rule, labels, verdict }: api.TraceMatch): string {
@@ -79,20 +122,24 @@ function asText(lines: string[]): string {
 export function addTrace(group: Command, context: Context): void {
   withOutput(group.command('trace'))
     .description('show the verdict that the datapath gives for a connection')
-    .option('-s, --src <label>', 'label of the source (may be repeated)', collect)
-    .option('-d, --dst <label>', 'label of the destination (may be repeated)', collect)
+    .option('-s, --src <side>', 'label of the source (may be repeated), endpoint or address', collect)
+    .option('-d, --dst <side>', 'label of the destination (may be repeated), endpoint or address', collect)
     .option('--src-endpoint <endpoint>', 'the source as an endpoint of this host')
     .option('--dst-endpoint <endpoint>', 'the destination as an endpoint of this host')
-    .option('--dport <port/protocol>', 'destination port, as in 80/tcp (may be repeated)', portOf)
+    .option('--src-identity <number>', 'the source as an identity', identityOf)
+    .option('--dst-identity <number>', 'the destination as an identity', identityOf)
+    .option('--dport <port/protocol>', 'destination port, as in 80/tcp or 8/icmp (may be repeated)', portOf)
     .option('-v, --verbose', 'with the way to the verdict')
     .addHelpText(
       'after',
-      '\nBoth sides count as of one network unless weir:network=NAME is among the labels.',
+      '\nInstead of labels a side may be container-name:NAME, container-id:PREFIX, docker-endpoint:PREFIX, endpoint:NUMBER,' +
+        '\nreserved:host, reserved:world, an address or a range of addresses outside.' +
+        '\nBoth sides count as of one network unless weir:network=NAME is among the labels.',
     )
     .action(async (options: Options, command: Command) => {
       const body: api.TraceRequest = {
-        source: partyOf('source', options.src, options.srcEndpoint),
-        destination: partyOf('destination', options.dst, options.dstEndpoint),
+        source: partyOf('source', options),
+        destination: partyOf('destination', options),
         dports: options.dport ?? [],
       };
       const result = await context

@@ -29,7 +29,7 @@ for (const line of [
   'policy trace -s a',
   'policy trace -s a --src-endpoint 4 -d b',
   'policy trace -s a -d b --dport http',
-  'policy trace -s a -d b --dport 80/icmp',
+  'policy trace -s a -d b --dport 80/ip',
   'policy trace -s a -d b --dport 70000',
   'bpf policy get',
   'monitor -t agent',
