@@ -4,7 +4,7 @@ import { requireHost } from './host.ts';
 import { isKernelAtLeast, parseKernelVersion } from './kernel-version.ts';
 import { sysctlPath } from './sysctl.ts';
 
-const good = { userId: 0, kernel: '6.1.0-18-amd64' };
+const good = { userId: 0, kernel: '6.1.0-18-amd64', isContained: false };
 
 test('a user other than root is told to become root', () => {
   const ask = (): void => requireHost({ bpffs: '/sys/fs/bpf' }, { ...good, userId: 1000 });

@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { HostError } from '../base/index.ts';
 import { BpfMap, MAP_TYPE } from './bpf-map.ts';
 import { errnoName, KernelError } from './failure.ts';
+import { isContained } from './host-view.ts';
 import { isKernelAtLeast } from './kernel-version.ts';
 import { lastErrno, libbpf, libc } from './libbpf.ts';
 import { makeFolders } from './pin.ts';
@@ -19,10 +20,12 @@ const BPF_FS_MAGIC = 0xcafe4a11;
 export interface HostFacts {
   userId: number;
   kernel: string;
+  /** A mount made here would be seen by nobody else, and go with this process. */
+  isContained: boolean;
 }
 
 function running(): HostFacts {
-  return { userId: process.geteuid?.() ?? -1, kernel: release() };
+  return { userId: process.geteuid?.() ?? -1, kernel: release(), isContained: isContained() };
 }
 
 function requireRoot({ userId }: HostFacts): void {
@@ -75,13 +78,14 @@ function isBpffs(path: string): boolean {
 }
 
 /**
- * Makes sure that `path` is in a bpffs, mounting one there where it is not. A mount is a new, empty file system: a
- * daemon in a mount namespace of its own must be given the host's, or it loses its pins with the namespace.
+ * Makes sure that `path` is in a bpffs, mounting one there where it is not. A mount is a new, empty file system: in a
+ * container it would be gone with the container, and so would the pins. There the host must have one.
  */
-export function requireBpffs(path: string): void {
+export function requireBpffs(path: string, contained = isContained()): void {
   if (isBpffs(path)) return;
   const at = path.startsWith(`${USUAL_BPFFS}/`) ? USUAL_BPFFS : path;
   const hint = `mount -t bpf bpf ${at}`;
+  if (contained) throw new HostError('BPFFS_MISSING', `the host has no bpffs at ${at}`, { hint });
   try {
     makeFolders(at);
   } catch (cause) {
@@ -98,5 +102,5 @@ export function requireHost({ bpffs }: { bpffs: string }, facts: HostFacts = run
   requireKernel(facts);
   requireBpf();
   requireFeatures();
-  requireBpffs(bpffs);
+  requireBpffs(bpffs, facts.isContained);
 }

@@ -1,11 +1,12 @@
 /** Kernel settings under /proc/sys, named as sysctl(8) does. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { KernelError } from './failure.ts';
+import { hostProc } from './host-view.ts';
 
 /** "net.ipv4.conf.eth0/1.rp_filter" names interface "eth0.1": dots and slashes change places. */
 export function sysctlPath(name: string): string {
   const swapped = name.replace(/[./]/g, (separator) => (separator === '.' ? '/' : '.'));
-  return `/proc/sys/${swapped}`;
+  return `${hostProc()}/sys/${swapped}`;
 }
 
 function refuse(action: string, error: unknown): never {

@@ -47,3 +47,8 @@ test('where no bpffs can be, the message says what to run', () => {
   const refusal = { code: 'BPFFS_MISSING', hint: 'mount -t bpf bpf /proc/weir' };
   assert.throws(() => requireBpffs('/proc/weir'), refusal);
 });
+
+test('in a container no bpffs is mounted: the host is asked for one', () => {
+  const refusal = { code: 'BPFFS_MISSING', message: /^the host has no bpffs/, hint: 'mount -t bpf bpf /tmp' };
+  assert.throws(() => requireBpffs('/tmp', true), refusal);
+});

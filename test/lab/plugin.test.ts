@@ -1,0 +1,155 @@
+/** The managed plugin: the same journey as with the agent beside dockerd, and everything that dockerd does to plugins. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { api } from '../../base/index.ts';
+import { ask, setPolicy } from './api.ts';
+import { addressOf, importLabImage, reachable, remove, start } from './cast.ts';
+import { LabHost } from './host.ts';
+import { lab } from './lab-test.ts';
+import {
+  createPlugin,
+  disablePlugin,
+  DRIVERS,
+  enablePlugin,
+  pidOfPlugin,
+  PLUGIN,
+  setPlugin,
+} from './managed-plugin.ts';
+import { until } from './run.ts';
+
+const NETWORK = 'harbour';
+const ROLES = ['server', 'client', 'stranger'];
+const ADMIT_CLIENT = {
+  endpointSelector: { matchLabels: { role: 'server' } },
+  ingress: [
+    {
+      fromEndpoints: [{ matchLabels: { role: 'client' } }],
+      toPorts: [{ ports: [{ port: '80', protocol: 'TCP' }] }],
+    },
+  ],
+};
+
+const plugin = lab(
+  () => LabHost.start({ name: 'plugin' }),
+  async (host) => {
+    await importLabImage(host);
+    await createPlugin(host);
+    await enablePlugin(host);
+    await host.docker('network', 'create', ...DRIVERS, NETWORK);
+    for (const role of ROLES)
+      await start(host, role, { network: NETWORK, labels: [`role=${role}`], flags: ['--restart', 'always'] });
+  },
+);
+
+/** The order of endpoints is that of their creation before a restart, and another one after it. */
+async function endpoints(host: LabHost): Promise<api.Endpoint[]> {
+  return (await ask<api.Endpoint[]>(host, '/v1/endpoints')).toSorted((a, b) => a.id - b.id);
+}
+
+/** Who of the clients reaches which port of the server, once all have their labels. */
+async function verdicts(host: LabHost): Promise<string[]> {
+  await until(
+    'all endpoints have their labels',
+    async () => {
+      const known = await endpoints(host).catch(() => []);
+      const labels = known.flatMap(({ identity }) => identity.labels);
+      return ROLES.every((role) => labels.includes(`container:role=${role}`));
+    },
+    20_000,
+  );
+  const server = await addressOf(host, 'server', NETWORK);
+  const urls = [`http://${server}:80`, `http://${server}:81`];
+  const seen = await Promise.all(
+    ['client', 'stranger'].map(async (from) =>
+      [...(await reachable(host, from, urls))].map((url) => `${from} ${url.split(':').at(-1)}`),
+    ),
+  );
+  return seen.flat().toSorted();
+}
+
+const OPEN = ['client 80', 'client 81', 'stranger 80', 'stranger 81'];
+const ADMITTED = ['client 80'];
+
+plugin.test(
+  'containers reach each other, then only as policy says, and `weir` on the host sees all',
+  async (host) => {
+    assert.deepEqual(await verdicts(host), OPEN);
+    await setPolicy(host, [ADMIT_CLIENT]);
+    assert.deepEqual(await verdicts(host), ADMITTED);
+    assert.match(await host.weir('status'), /docker: +Ok/);
+    assert.equal((await host.weirJson<api.Network[]>('network', 'list'))[0]?.name, NETWORK);
+  },
+);
+
+plugin.test('killed, Docker starts it again; disabled, the datapath goes on', async (host) => {
+  const before = await endpoints(host);
+  const pid = (await pidOfPlugin(host)) ?? 0;
+  process.kill(pid, 'SIGKILL');
+  await until('another process is there', async () => ![pid, undefined].includes(await pidOfPlugin(host)));
+  assert.deepEqual(await verdicts(host), ADMITTED);
+  await disablePlugin(host);
+  const url = `http://${await addressOf(host, 'server', NETWORK)}:80`;
+  assert.deepEqual([...(await reachable(host, 'client', [url]))], [url]);
+  assert.deepEqual([...(await reachable(host, 'stranger', [url]))], []);
+  await setPlugin(host, 'WEIR_NODE_NAME=harbour-1');
+  await enablePlugin(host);
+  assert.deepEqual(await endpoints(host), before);
+  assert.match(await host.weir('status'), /node: +Ok +harbour-1/);
+});
+
+plugin.test(
+  'dockerd restarted, gracefully and with SIGKILL: plugin, containers and policy come back',
+  async (host) => {
+    for (const end of [(): Promise<void> => host.stopDockerd(), (): Promise<void> => host.killDockerd()]) {
+      await end();
+      await host.startDockerd();
+      assert.deepEqual(await verdicts(host), ADMITTED);
+    }
+  },
+);
+
+plugin.test(
+  'dockerd restarted with live-restore: the plugin runs on and hears of Docker again',
+  async (host) => {
+    await host.stopDockerd();
+    await host.startDockerd(['--live-restore']);
+    assert.deepEqual(await verdicts(host), ADMITTED);
+    const pid = await pidOfPlugin(host);
+    await host.stopDockerd();
+    await host.startDockerd(['--live-restore']);
+    assert.equal(await pidOfPlugin(host), pid);
+    await start(host, 'late', { network: NETWORK, labels: ['role=late'] });
+    const late = (await endpoints(host)).find((item) => item.containerName === 'late');
+    assert.ok(late?.identity.labels.includes('container:role=late'));
+    await remove(host, 'late');
+    assert.deepEqual(await verdicts(host), ADMITTED);
+  },
+);
+
+plugin.test('removed and created again under its name, it goes on where it was', async (host) => {
+  const before = await endpoints(host);
+  await disablePlugin(host);
+  await host.docker('plugin', 'rm', '-f', PLUGIN);
+  await createPlugin(host);
+  await enablePlugin(host);
+  assert.deepEqual(await endpoints(host), before);
+  assert.deepEqual(await verdicts(host), ADMITTED);
+});
+
+plugin.test('taken away, it leaves nothing', async (host) => {
+  await remove(host);
+  await host.docker('network', 'rm', NETWORK);
+  await host.docker('plugin', 'disable', PLUGIN);
+  await host.docker('plugin', 'rm', PLUGIN);
+  await host.weir('cleanup');
+  assert.doesNotMatch(await host.run(['ip', '-br', 'link']), /weir/);
+  assert.doesNotMatch(await host.run(['ip', 'rule']), /lookup 210/);
+  for (const path of [
+    '/run/weir',
+    '/var/lib/weir/store.json',
+    '/sys/fs/bpf/weir',
+    '/run/docker/plugins/weir.sock',
+  ])
+    assert.equal(existsSync(join(`/proc/${host.machine.pid}/root`, path)), false, path);
+});
