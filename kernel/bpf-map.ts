@@ -33,6 +33,11 @@ export interface MapShape {
 const UPDATE = { any: 0, noexist: 1, exist: 2 } as const;
 export type UpdateFlag = keyof typeof UPDATE;
 
+/** A map that allocates on demand has a small stock, which some kernels refill only on the timer tick. */
+const REFILL_TICKS = 10;
+const TICK_MS = 10;
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
+
 const PER_CPU: readonly number[] = [MAP_TYPE.percpuHash, MAP_TYPE.percpuArray, MAP_TYPE.lruPercpuHash];
 
 let cpus: number | undefined;
@@ -122,7 +127,12 @@ export class BpfMap {
   update(key: Buffer, value: Buffer, flag: UpdateFlag = 'any'): void {
     this.#check(key, this.keySize, 'key');
     this.#check(value, this.valueSpan, 'value');
-    expect(libbpf().bpf_map_update_elem(this.fd, key, value, UPDATE[flag]), `update map ${this.name}`);
+    let result = libbpf().bpf_map_update_elem(this.fd, key, value, UPDATE[flag]);
+    for (let tick = 0; result === -ERRNO.ENOMEM && tick < REFILL_TICKS; tick++) {
+      Atomics.wait(PAUSE, 0, 0, TICK_MS);
+      result = libbpf().bpf_map_update_elem(this.fd, key, value, UPDATE[flag]);
+    }
+    expect(result, `update map ${this.name}`);
   }
 
   /** Whether the key was there. */

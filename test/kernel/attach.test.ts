@@ -10,8 +10,6 @@ import {
   closeFd,
   detachClsact,
   detachLink,
-  hasFeature,
-  isKernelAtLeast,
   linkTarget,
   openPinnedLink,
   pinObject,
@@ -19,6 +17,7 @@ import {
   unpin,
   updateLink,
 } from '../../kernel/index.ts';
+import { needs } from '../support/needs.ts';
 import { compile, scratchBpffs, scratchVeth } from './scratch.ts';
 import type { Veth } from './scratch.ts';
 
@@ -84,12 +83,10 @@ async function countsOf(target: string, datagrams: number): Promise<[number, num
   return [now[0] - before[0], now[1] - before[1]];
 }
 
-test('tcx is found where the kernel must have it', () => {
-  if (isKernelAtLeast('6.6')) assert.equal(hasFeature('tcx'), true);
-});
-
-if (hasFeature('tcx')) {
-  test('a tcx link sees every packet, is replaced without a gap, and stops when detached', async () => {
+test(
+  'a tcx link sees every packet, is replaced without a gap, and stops when detached',
+  needs('tcx'),
+  async () => {
     await using veth = scratchVeth();
     const target = wire(veth);
     const link = await attachTcxAsync(object.program('first'), veth.peerIndex, 'ingress');
@@ -102,65 +99,65 @@ if (hasFeature('tcx')) {
     assert.deepEqual(await countsOf(target, 5), [0, 5]);
     await detachLink(link);
     assert.deepEqual(await countsOf(target, 5), [0, 0]);
-  });
+  },
+);
 
-  test('replacing a program under traffic loses no packet and counts none twice', async () => {
-    await using veth = scratchVeth();
-    const target = wire(veth);
-    const link = attachTcx(object.program('first'), veth.index, 'egress');
-    const swapping = setInterval(() => {
-      updateLink(link, object.program('second'));
-      updateLink(link, object.program('first'));
-    }, 1);
-    const [one, two] = await countsOf(target, 400);
-    clearInterval(swapping);
-    assert.equal(one + two, 400);
-    closeFd(link);
-  });
+test('replacing a program under traffic loses no packet and counts none twice', needs('tcx'), async () => {
+  await using veth = scratchVeth();
+  const target = wire(veth);
+  const link = attachTcx(object.program('first'), veth.index, 'egress');
+  const swapping = setInterval(() => {
+    updateLink(link, object.program('second'));
+    updateLink(link, object.program('first'));
+  }, 1);
+  const [one, two] = await countsOf(target, 400);
+  clearInterval(swapping);
+  assert.equal(one + two, 400);
+  closeFd(link);
+});
 
-  test('a pinned link outlives its descriptor; an unpinned one goes with it', async () => {
-    await using veth = scratchVeth();
-    using folder = scratchBpffs();
-    const target = wire(veth);
-    const path = `${folder.path}/link`;
-    const link = attachTcx(object.program('first'), veth.peerIndex, 'ingress');
-    pinObject(link, path);
-    closeFd(link);
-    assert.deepEqual(await countsOf(target, 3), [3, 0]);
-    const again = openPinnedLink(path);
-    assert.ok(again !== undefined);
-    assert.equal(linkTarget(again).ifindex, veth.peerIndex);
-    unpin(path);
-    closeFd(again);
-    assert.deepEqual(await countsOf(target, 3), [0, 0]);
-  });
+test('a pinned link outlives its descriptor; an unpinned one goes with it', needs('tcx'), async () => {
+  await using veth = scratchVeth();
+  using folder = scratchBpffs();
+  const target = wire(veth);
+  const path = `${folder.path}/link`;
+  const link = attachTcx(object.program('first'), veth.peerIndex, 'ingress');
+  pinObject(link, path);
+  closeFd(link);
+  assert.deepEqual(await countsOf(target, 3), [3, 0]);
+  const again = openPinnedLink(path);
+  assert.ok(again !== undefined);
+  assert.equal(linkTarget(again).ifindex, veth.peerIndex);
+  unpin(path);
+  closeFd(again);
+  assert.deepEqual(await countsOf(target, 3), [0, 0]);
+});
 
-  test('a link whose interface has gone says so, and detaching it is harmless', async () => {
-    const veth = scratchVeth();
-    const link = attachTcx(object.program('first'), veth.peerIndex, 'ingress');
-    await veth[Symbol.asyncDispose]();
-    assert.equal(linkTarget(link).ifindex, 0);
-    assert.throws(() => updateLink(link, object.program('second')), { errno: 'ENOLINK' });
-    await detachLink(link);
-  });
+test('a link whose interface has gone says so, and detaching it is harmless', needs('tcx'), async () => {
+  const veth = scratchVeth();
+  const link = attachTcx(object.program('first'), veth.peerIndex, 'ingress');
+  await veth[Symbol.asyncDispose]();
+  assert.equal(linkTarget(link).ifindex, 0);
+  assert.throws(() => updateLink(link, object.program('second')), { errno: 'ENOLINK' });
+  await detachLink(link);
+});
 
-  test('attaching on a worker thread leaves the event loop free', async () => {
-    await using veth = scratchVeth();
-    let turns = 0;
-    const ticking = setInterval(() => (turns += 1), 1);
-    for (let i = 0; i < 5; i += 1) {
-      await detachLink(await attachTcxAsync(object.program('first'), veth.index, 'ingress'));
-    }
-    clearInterval(ticking);
-    assert.ok(turns >= 5, `${turns} turns`);
-  });
+test('attaching on a worker thread leaves the event loop free', needs('tcx'), async () => {
+  await using veth = scratchVeth();
+  let turns = 0;
+  const ticking = setInterval(() => (turns += 1), 1);
+  for (let i = 0; i < 5; i += 1) {
+    await detachLink(await attachTcxAsync(object.program('first'), veth.index, 'ingress'));
+  }
+  clearInterval(ticking);
+  assert.ok(turns >= 5, `${turns} turns`);
+});
 
-  test('an interface that is none is refused by its number', async () => {
-    const refusal = { errno: 'ENODEV', message: /ingress of interface 999999/ };
-    assert.throws(() => attachTcx(object.program('first'), 999999, 'ingress'), refusal);
-    await assert.rejects(attachTcxAsync(object.program('first'), 999999, 'ingress'), refusal);
-  });
-}
+test('an interface that is none is refused by its number', needs('tcx'), async () => {
+  const refusal = { errno: 'ENODEV', message: /ingress of interface 999999/ };
+  assert.throws(() => attachTcx(object.program('first'), 999999, 'ingress'), refusal);
+  await assert.rejects(attachTcxAsync(object.program('first'), 999999, 'ingress'), refusal);
+});
 
 test('clsact sees every packet, is replaced in its place, and is removed again', async () => {
   await using veth = scratchVeth();

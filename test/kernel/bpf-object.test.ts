@@ -8,7 +8,11 @@ import {
   testRun,
   VerifierError,
 } from '../../kernel/index.ts';
+import { needsLinux } from '../support/needs.ts';
 import { compile, scratchBpffs } from './scratch.ts';
+
+/** The interface that a packet came in by can be given to a test run. */
+const INGRESS = needsLinux('5.15', 'ingress_ifindex of a test run');
 
 const COUNTER = compile(`
 struct {
@@ -57,7 +61,7 @@ test('a program runs on a packet, sees its context and leaves its marks', () => 
   object.close();
 });
 
-test('the changed packet comes back, and the interface in the context is seen', () => {
+test('the changed packet comes back, and the interface in the context is seen', INGRESS, () => {
   const object = BpfObject.load(COUNTER, { name: 'counter' });
   const inside = testRun(object.program('shrink'), {
     data: frame,

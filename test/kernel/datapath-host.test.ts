@@ -15,6 +15,7 @@ import {
   BpfMap,
   BpfObject,
   closeFd,
+  hasFeature,
   Netlink,
   programId,
   readSysctl,
@@ -22,6 +23,7 @@ import {
 } from '../../kernel/index.ts';
 import { parsePolicy } from '../../policy/index.ts';
 import { enterOwnNamespace } from '../packets/own-namespace.ts';
+import { needs } from '../support/needs.ts';
 import * as rig from './datapath-rig.ts';
 import { compile, scratchBpffs } from './scratch.ts';
 
@@ -57,7 +59,7 @@ test('an uplink is found when it comes, followed when its address changes, found
   const is = (ifindex: number, address: string) => (): boolean =>
     JSON.stringify(uplinkOf(datapath)) === JSON.stringify({ ifindex, address, default: ifindex });
   await rig.until('uplink', is(index, '192.0.2.7'));
-  assert.equal(rig.pinnedLink(bpffs.path, 'nic0-ingress')?.ifindex, index);
+  assert.equal(rig.inForce(bpffs.path, 'nic0', 'ingress')?.ifindex, index);
   await datapath.createEndpoint(rig.specOf(2));
   assert.equal(netlink.link('weir2')?.mtu, 1400);
   netlink.deleteAddress(index, '192.0.2.7/24');
@@ -69,7 +71,7 @@ test('an uplink is found when it comes, followed when its address changes, found
   await netlink.deleteLink(index);
   const again = plugIn();
   await rig.until('new device', is(again, '192.0.2.7'));
-  assert.deepEqual(rig.pinnedLink(bpffs.path, 'nic0-ingress'), {
+  assert.deepEqual(rig.inForce(bpffs.path, 'nic0', 'ingress'), {
     ifindex: again,
     programId: programId(datapath.object.program('from_uplink')),
   });
@@ -97,32 +99,36 @@ SEC("tc") int former(struct __sk_buff *skb) { return count(0); }
 SEC("tc") int later(struct __sk_buff *skb) { return count(1); }
 SEC("tc") int filter(struct __sk_buff *skb) { return count(2); }`;
 
-test('programs of others at the uplink have their turn, whether they came before or after', async () => {
-  using bpffs = scratchBpffs();
-  const index = plugIn();
-  const foreign = BpfObject.load(compile(FOREIGN), { name: 'foreign' });
-  const former = attachTcx(foreign.program('former'), index, 'ingress');
-  const datapath = await rig.startDatapath(bpffs.path);
-  assert.equal(rig.pinnedLink(bpffs.path, 'nic0-ingress')?.ifindex, index);
-  attachClsact(foreign.program('filter'), index, 'ingress');
-  const later = attachTcx(foreign.program('later'), index, 'ingress');
-  const asked = (key: number): bigint =>
-    foreign
-      .map('asked')
-      .lookup(Buffer.from([key, 0, 0, 0]))
-      ?.readBigUInt64LE() ?? 0n;
-  const far = netlink.link('nic0-far')!.index;
-  netlink.addAddress(far, '198.51.100.1/24');
-  writeSysctl('net.ipv4.conf.nic0-far.arp_notify', '1');
-  const before = [0, 1, 2].map(asked);
-  netlink.setLinkDown(far);
-  netlink.setLinkUp(far); // and says so, by ARP
-  await rig.until('all are asked', () => [0, 1, 2].every((key) => asked(key) > (before[key] ?? 0n)));
-  for (const fd of [former, later]) closeFd(fd);
-  foreign.close();
-  await datapath.close();
-  await netlink.deleteLink(index);
-});
+test(
+  'programs of others at the uplink have their turn, whether they came before or after',
+  needs('tcx'),
+  async () => {
+    using bpffs = scratchBpffs();
+    const index = plugIn();
+    const foreign = BpfObject.load(compile(FOREIGN), { name: 'foreign' });
+    const former = attachTcx(foreign.program('former'), index, 'ingress');
+    const datapath = await rig.startDatapath(bpffs.path);
+    assert.equal(rig.inForce(bpffs.path, 'nic0', 'ingress')?.ifindex, index);
+    attachClsact(foreign.program('filter'), index, 'ingress');
+    const later = attachTcx(foreign.program('later'), index, 'ingress');
+    const asked = (key: number): bigint =>
+      foreign
+        .map('asked')
+        .lookup(Buffer.from([key, 0, 0, 0]))
+        ?.readBigUInt64LE() ?? 0n;
+    const far = netlink.link('nic0-far')!.index;
+    netlink.addAddress(far, '198.51.100.1/24');
+    writeSysctl('net.ipv4.conf.nic0-far.arp_notify', '1');
+    const before = [0, 1, 2].map(asked);
+    netlink.setLinkDown(far);
+    netlink.setLinkUp(far); // and says so, by ARP
+    await rig.until('all are asked', () => [0, 1, 2].every((key) => asked(key) > (before[key] ?? 0n)));
+    for (const fd of [former, later]) closeFd(fd);
+    foreign.close();
+    await datapath.close();
+    await netlink.deleteLink(index);
+  },
+);
 
 test('an uplink with a dot in its name, which is then renamed, keeps its program', async () => {
   using bpffs = scratchBpffs();
@@ -132,15 +138,16 @@ test('an uplink with a dot in its name, which is then renamed, keeps its program
   netlink.setLinkUp(index);
   netlink.addRoute({ destination: '0.0.0.0/0', ifindex: index, gateway: '192.0.2.1' });
   const datapath = await rig.startDatapath(bpffs.path);
-  assert.deepEqual(datapath.object.attached(), ['nic0.100']);
+  const links = (name: string): string[] => (hasFeature('tcx') ? [name] : []);
+  assert.deepEqual(datapath.object.attached(), links('nic0.100'));
   netlink.setLinkDown(index);
   netlink.rename(index, 'wan0');
   netlink.setLinkUp(index);
   netlink.addRoute({ destination: '0.0.0.0/0', ifindex: index, gateway: '192.0.2.1' });
   await rig.until('the new name', () => datapath.uplinks.current[0]?.name === 'wan0');
   await sleep(300);
-  assert.equal(rig.pinnedLink(bpffs.path, 'wan0-ingress')?.ifindex, index);
-  assert.deepEqual(datapath.object.attached(), ['wan0']);
+  assert.equal(rig.inForce(bpffs.path, 'wan0', 'ingress')?.ifindex, index);
+  assert.deepEqual(datapath.object.attached(), links('wan0'));
   await datapath.close();
   await netlink.deleteLink(index);
 });

@@ -5,14 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from '../../base/index.ts';
 import { Datapath } from '../../datapath/index.ts';
 import type { DatapathOptions, EndpointSpec, Owner } from '../../datapath/index.ts';
-import { closeFd, linkTarget, openPinnedLink } from '../../kernel/index.ts';
-import type { Netlink } from '../../kernel/index.ts';
+import { closeFd, hasFeature, linkTarget, Netlink, openPinnedLink } from '../../kernel/index.ts';
+import type { Direction, LinkTarget } from '../../kernel/index.ts';
 import { parsePolicy } from '../../policy/index.ts';
 
 export const NODE = '10.210.0.1';
 export const CLUSTER = '10.210.0.0/16';
 const NETWORK = 'app';
 const SPACE = 2;
+const SIDES = ['ingress', 'egress'] as const;
 const MASQUERADE = { first: 61000, last: 65535 };
 
 /** Endpoint 1 is denied to some of the world. */
@@ -96,7 +97,7 @@ export function network(netlink: Netlink): object {
 }
 
 /** What a pinned link is attached to; undefined where there is none. */
-export function pinnedLink(bpffs: string, name: string): ReturnType<typeof linkTarget> | undefined {
+export function pinnedLink(bpffs: string, name: string): LinkTarget | undefined {
   const fd = openPinnedLink(join(bpffs, 'weir', 'links', name));
   if (fd === undefined) return undefined;
   try {
@@ -106,10 +107,28 @@ export function pinnedLink(bpffs: string, name: string): ReturnType<typeof linkT
   }
 }
 
+interface Filter {
+  program: string;
+  id: number;
+}
+
+function filters(device: string, side: Direction): Filter[] {
+  const { stdout } = spawnSync('tc', ['filter', 'show', 'dev', device, side], { encoding: 'utf8' });
+  const found = stdout.matchAll(/(\w+_(?:container|uplink)):\[(\d+)\]/g);
+  return Array.from(found, ([, program = '', id]) => ({ program, id: Number(id) }));
+}
+
 /** Names of the programs that are filters of a device, ingress first. */
 export function filtersOf(device: string): string[] {
-  return ['ingress', 'egress'].flatMap((side) => {
-    const { stdout } = spawnSync('tc', ['filter', 'show', 'dev', device, side], { encoding: 'utf8' });
-    return [...stdout.matchAll(/(\w+_(?:container|uplink)):\[/g)].map(([, name]) => name ?? '');
-  });
+  return SIDES.flatMap((side) => filters(device, side).map(({ program }) => program));
+}
+
+/** What is in force on a device for good: the pinned link, or the filter where the kernel has no tcx. */
+export function inForce(bpffs: string, device: string, side: Direction): LinkTarget | undefined {
+  if (hasFeature('tcx')) return pinnedLink(bpffs, `${device}-${side}`);
+  const [filter] = filters(device, side);
+  const netlink = Netlink.open();
+  const ifindex = netlink.link(device)?.index;
+  netlink.close();
+  return filter && ifindex !== undefined ? { ifindex, programId: filter.id } : undefined;
 }

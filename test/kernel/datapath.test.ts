@@ -12,6 +12,7 @@ import { tearDownHost } from '../../datapath/index.ts';
 import type { Datapath } from '../../datapath/index.ts';
 import { Netlink, programId, readSysctl } from '../../kernel/index.ts';
 import { enterOwnNamespace } from '../packets/own-namespace.ts';
+import { needs } from '../support/needs.ts';
 import * as rig from './datapath-rig.ts';
 import { scratchBpffs } from './scratch.ts';
 
@@ -91,29 +92,33 @@ test('a removal that the end of the agent comes upon leaves nothing either', asy
   assert.deepEqual(pins(bpffs.path), []);
 });
 
-test('programs are there at once, as filters; when it is quiet as links, and the filters go', async () => {
-  using bpffs = scratchBpffs();
-  const datapath = await rig.startDatapath(bpffs.path);
-  await rig.populate(datapath, 2);
-  assert.deepEqual(datapath.object.attached(), []);
-  const filters = (): string[] => [1, 2].flatMap((id) => rig.filtersOf(`weir${id}`));
-  assert.deepEqual(filters(), ['from_container', 'to_container', 'from_container', 'to_container']);
-  await rig.until('links', () => pins(bpffs.path).length === 4 && filters().length === 0, 10_000);
-  for (const id of [1, 2]) {
-    const ifindex = netlink.link(`weir${id}`)?.index;
-    for (const [side, program] of [
-      ['ingress', 'from_container'],
-      ['egress', 'to_container'],
-    ] as const)
-      assert.deepEqual(rig.pinnedLink(bpffs.path, `weir${id}-${side}`), {
-        ifindex,
-        programId: programId(datapath.object.program(program)),
-      });
-  }
-  for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
-  await datapath.close();
-  assert.deepEqual(pins(bpffs.path), []);
-});
+test(
+  'programs are there at once, as filters; when it is quiet as links, and the filters go',
+  needs('tcx'),
+  async () => {
+    using bpffs = scratchBpffs();
+    const datapath = await rig.startDatapath(bpffs.path);
+    await rig.populate(datapath, 2);
+    assert.deepEqual(datapath.object.attached(), []);
+    const filters = (): string[] => [1, 2].flatMap((id) => rig.filtersOf(`weir${id}`));
+    assert.deepEqual(filters(), ['from_container', 'to_container', 'from_container', 'to_container']);
+    await rig.until('links', () => pins(bpffs.path).length === 4 && filters().length === 0, 10_000);
+    for (const id of [1, 2]) {
+      const ifindex = netlink.link(`weir${id}`)?.index;
+      for (const [side, program] of [
+        ['ingress', 'from_container'],
+        ['egress', 'to_container'],
+      ] as const)
+        assert.deepEqual(rig.pinnedLink(bpffs.path, `weir${id}-${side}`), {
+          ifindex,
+          programId: programId(datapath.object.program(program)),
+        });
+    }
+    for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
+    await datapath.close();
+    assert.deepEqual(pins(bpffs.path), []);
+  },
+);
 
 /** Lets another process make endpoints and kills it some time after. */
 async function runAndKill(bpffs: string, count: number, afterMs: number): Promise<void> {
@@ -127,55 +132,59 @@ async function runAndKill(bpffs: string, count: number, afterMs: number): Promis
   await ended;
 }
 
-for (const [when, afterMs] of [
-  ['at once', 0],
-  ['when its programs are links', 3_500],
+for (const [when, afterMs, options] of [
+  ['at once', 0, {}],
+  ['when its programs are links', 3_500, needs('tcx')],
 ] as const) {
-  test(`of an agent that is killed ${when} the next one takes over everything, and orphans go`, async () => {
-    using bpffs = scratchBpffs();
-    await tearDownHost(netlink);
-    const before = rig.network(netlink);
-    await runAndKill(bpffs.path, 3, afterMs);
-    const datapath = rig.openDatapath(bpffs.path);
-    const { maps } = datapath.object;
-    const generation = maps.config.get(0)?.generation ?? 0;
-    const checkInForce = (): void => {
-      const now = maps.config.get(0)?.generation;
-      const subjects = [...maps.policy.entries()].filter(([key]) => key.generation === now);
-      assert.ok(subjects.some(([{ subject }]) => subject === 256));
-      assert.ok([...maps.ipcache.entries()].some(([, { identity }]) => identity > 0xffffff));
-      assert.equal(maps.endpoint.get('10.210.0.10')?.identity, 256);
-      assert.equal(netlink.link('weir1')?.up, true);
-      assert.ok(rig.filtersOf('weir1').length === 2 || rig.pinnedLink(bpffs.path, 'weir1-ingress'));
-    };
-    checkInForce();
-    await datapath.start();
-    checkInForce();
-    datapath.enforcement.apply(rig.RULES);
-    for (const index of [1, 2]) {
-      const { endpointId } = await datapath.createEndpoint(rig.specOf(index, index));
-      assert.equal(endpointId, index);
+  test(
+    `of an agent that is killed ${when} the next one takes over everything, and orphans go`,
+    options,
+    async () => {
+      using bpffs = scratchBpffs();
+      await tearDownHost(netlink);
+      const before = rig.network(netlink);
+      await runAndKill(bpffs.path, 3, afterMs);
+      const datapath = rig.openDatapath(bpffs.path);
+      const { maps } = datapath.object;
+      const generation = maps.config.get(0)?.generation ?? 0;
+      const checkInForce = (): void => {
+        const now = maps.config.get(0)?.generation;
+        const subjects = [...maps.policy.entries()].filter(([key]) => key.generation === now);
+        assert.ok(subjects.some(([{ subject }]) => subject === 256));
+        assert.ok([...maps.ipcache.entries()].some(([, { identity }]) => identity > 0xffffff));
+        assert.equal(maps.endpoint.get('10.210.0.10')?.identity, 256);
+        assert.equal(netlink.link('weir1')?.up, true);
+        assert.ok(rig.filtersOf('weir1').length === 2 || rig.pinnedLink(bpffs.path, 'weir1-ingress'));
+      };
       checkInForce();
-      await datapath.activateEndpoint(`endpoint-${index}`, rig.ownerOf(index));
+      await datapath.start();
       checkInForce();
-    }
-    assert.equal(maps.config.get(0)?.generation, generation);
-    await datapath.commit();
-    checkInForce();
-    assert.equal(maps.config.get(0)?.generation, generation + 1);
-    assert.equal(netlink.link('weir3'), undefined);
-    assert.equal(maps.endpoint.get('10.210.0.12'), undefined);
-    assert.ok(!datapath.object.attached().includes('weir3'));
-    assert.ok(
-      [...maps.policy.entries()].every(([key]) => key.subject !== 258 && key.generation > generation),
-    );
-    const program = programId(datapath.object.program('from_container'));
-    const isOurs = (): boolean => rig.pinnedLink(bpffs.path, 'weir1-ingress')?.programId === program;
-    await rig.until('this process has its own programs in place', isOurs);
-    for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
-    await datapath.close();
-    assert.deepEqual(pins(bpffs.path), []);
-    await tearDownHost(netlink);
-    assert.deepEqual(rig.network(netlink), before);
-  });
+      datapath.enforcement.apply(rig.RULES);
+      for (const index of [1, 2]) {
+        const { endpointId } = await datapath.createEndpoint(rig.specOf(index, index));
+        assert.equal(endpointId, index);
+        checkInForce();
+        await datapath.activateEndpoint(`endpoint-${index}`, rig.ownerOf(index));
+        checkInForce();
+      }
+      assert.equal(maps.config.get(0)?.generation, generation);
+      await datapath.commit();
+      checkInForce();
+      assert.equal(maps.config.get(0)?.generation, generation + 1);
+      assert.equal(netlink.link('weir3'), undefined);
+      assert.equal(maps.endpoint.get('10.210.0.12'), undefined);
+      assert.ok(!datapath.object.attached().includes('weir3'));
+      assert.ok(
+        [...maps.policy.entries()].every(([key]) => key.subject !== 258 && key.generation > generation),
+      );
+      const program = programId(datapath.object.program('from_container'));
+      const isOurs = (): boolean => rig.inForce(bpffs.path, 'weir1', 'ingress')?.programId === program;
+      await rig.until('this process has its own programs in place', isOurs);
+      for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
+      await datapath.close();
+      assert.deepEqual(pins(bpffs.path), []);
+      await tearDownHost(netlink);
+      assert.deepEqual(rig.network(netlink), before);
+    },
+  );
 }

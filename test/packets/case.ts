@@ -5,6 +5,7 @@ import { DropReason, dropReason, ObservationPoint } from '../../bpf/index.ts';
 import type { Event, Metric, ProgramName } from '../../bpf/index.ts';
 import type { Role } from '../support/cast.ts';
 import { readFrame } from '../support/frame.ts';
+import { needsLinux } from '../support/needs.ts';
 import { Packet } from '../support/packet.ts';
 import { Rig } from './rig.ts';
 import type { Sent } from './rig.ts';
@@ -152,7 +153,10 @@ function runCase(rig: Rig, item: Case): void {
 export function runCases(cases: Case[]): void {
   const rig = new Rig();
   after(() => rig.close());
-  for (const item of cases) test(item.name, () => runCase(rig, item));
+  for (const item of cases) {
+    const options = item.where.from === undefined ? {} : needsLinux('5.15', 'ingress_ifindex of a test run');
+    test(item.name, options, () => runCase(rig, item));
+  }
 }
 
 /** Sends a packet that must pass, as a part of a case's given. */
