@@ -48,6 +48,10 @@ test('a rule is explained by the revision that its event belongs to', () => {
   assert.deepEqual(names.ruleLabels(2, generations.revisionOf(5)), ['name=c']);
   assert.deepEqual(names.ruleLabels(0, 3), []);
   assert.deepEqual(names.ruleLabels(9, 3), []);
+  assert.equal(names.ruleLog(1, 3), undefined);
+  generations.note(6, 4, [{ endpointSelector: {}, log: { value: 'audit-7' } }]);
+  assert.equal(names.ruleLog(1, generations.revisionOf(6)), 'audit-7');
+  assert.equal(names.ruleLog(2, 4), undefined);
 });
 
 test('a generation that was resolved anew is of the revision before it, an unknown one of none', () => {

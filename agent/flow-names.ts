@@ -33,8 +33,15 @@ export class Generations {
   }
 
   ruleLabels(rule: number, revision: number): string[] {
-    const found = this.#rules.get(revision)?.[rule - 1];
-    return found?.labels ?? [];
+    return this.#find(rule, revision)?.labels ?? [];
+  }
+
+  ruleLog(rule: number, revision: number): string | undefined {
+    return this.#find(rule, revision)?.log?.value;
+  }
+
+  #find(rule: number, revision: number): Rule | undefined {
+    return this.#rules.get(revision)?.[rule - 1];
   }
 }
 
@@ -52,6 +59,7 @@ export function flowNames(sources: FlowNameSources, generations: Generations): F
         ?.owner?.containerName,
     identityLabels: sources.labelsOf,
     ruleLabels: (rule, revision) => generations.ruleLabels(rule, revision),
+    ruleLog: (rule, revision) => generations.ruleLog(rule, revision),
     // most packets are met at an endpoint's device; the others are asked for
     interfaceName: (ifindex) =>
       sources.endpoints().find((item) => item.ifindex === ifindex)?.hostInterface ??

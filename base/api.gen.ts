@@ -333,6 +333,8 @@ export interface Flow {
   /** Place in the rule list from 1; 0 is no rule */
   rule: number;
   ruleLabels: string[];
+  /** The log value of the rule; absent if it has none */
+  policyLog?: string;
   policyRevision: number;
   /** Bytes */
   length: number;

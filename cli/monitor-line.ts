@@ -59,7 +59,7 @@ function details(flow: api.Flow): string[] {
     `    ${flow.time} ${flow.direction} interface ${flow.interface} length ${flow.length} state ${flow.ctState}`,
     `    from ${labels(flow.source)}`,
     `    to ${labels(flow.destination)}`,
-    `    policy revision ${flow.policyRevision}`,
+    `    policy revision ${flow.policyRevision}${flow.policyLog === undefined ? '' : `, log "${flow.policyLog}"`}`,
   ];
 }
 

@@ -58,13 +58,13 @@ for (const { name, record, numeric = false, verbose = false, want } of [
   { name: 'a loss', record: { type: 'lost', count: 3 }, want: '!! 3 events lost: the reader is too slow' },
   {
     name: 'everything',
-    record: { ...drop, summary: 's' },
+    record: { ...drop, summary: 's', policyLog: 'ticket 9' },
     verbose: true,
     want: `xx drop (Policy denied) flow to endpoint 12, identity 261->264 (app3->app1): s
     2026-01-02T03:04:05.000000006Z ingress interface weir4 length 74 state new
     from weir:network=app-net
     to container:id=app1
-    policy revision 3`,
+    policy revision 3, log "ticket 9"`,
   },
 ] satisfies {
   name: string;

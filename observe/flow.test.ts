@@ -53,6 +53,11 @@ for (const { name, change, want } of [
     },
   },
   {
+    name: 'what a rule wants logged goes along',
+    change: { type: 5, reason: 0, match: 2, rule: 9 },
+    want: { rule: 9, policyLog: 'ticket 9' },
+  },
+  {
     name: 'a denied verdict carries the drop reason',
     change: { type: 5, reason: 181 },
     want: { type: 'policy-verdict', verdict: 'denied', reason: 'code 181', reasonCode: 181 },

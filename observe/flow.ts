@@ -9,6 +9,8 @@ export interface FlowNames {
   containerName(endpoint: number, address: string): string | undefined;
   identityLabels(identity: number): string[];
   ruleLabels(rule: number, revision: number): string[];
+  /** What the rule wants to go along with its flows. */
+  ruleLog(rule: number, revision: number): string | undefined;
   interfaceName(ifindex: number): string;
   dropReason(code: number): string;
   /** Wall time of an event, see `WallClock.format`. */
@@ -80,6 +82,7 @@ export function enrich(event: FlowEvent, names: FlowNames): api.Flow {
       icmp: { type: event.icmpType, code: event.icmpCode, name: icmpName(event.protocol, event.icmpType) },
     }),
   };
+  const policyLog = event.rule === 0 ? undefined : names.ruleLog(event.rule, event.generation);
   return {
     time: names.time(event.time),
     ...judge(event, names),
@@ -88,6 +91,7 @@ export function enrich(event: FlowEvent, names: FlowNames): api.Flow {
     ctState: CT_STATES[event.ctState] ?? 'new',
     rule: event.rule,
     ruleLabels: event.rule === 0 ? [] : names.ruleLabels(event.rule, event.generation),
+    ...(policyLog !== undefined && { policyLog }),
     policyRevision: event.generation,
     length: event.length,
     interface: names.interfaceName(event.ifindex),

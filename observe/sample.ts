@@ -35,6 +35,7 @@ export const sampleNames: FlowNames = {
   containerName: (endpoint) => ({ 4: 'client', 12: 'web' })[endpoint],
   identityLabels: (identity) => (identity === 2 ? ['reserved:world'] : [`container:id=${identity}`]),
   ruleLabels: (rule, revision) => [`container:rule=${rule}`, `container:revision=${revision}`],
+  ruleLog: (rule) => (rule === 9 ? 'ticket 9' : undefined),
   interfaceName: (ifindex) => `weir${ifindex}`,
   dropReason: (code) => (code === 133 ? 'Policy denied' : `code ${code}`),
   time: (ns) => `t${ns}`,
