@@ -137,7 +137,10 @@ export class Agent {
     await networks.load();
     const labelsOf = (identity: number): string[] => labelsOfIdentity({ identities, datapath }, identity);
     const datapath = await patiently(async () => this.#openDatapath({ cluster, ipam, networks, identities }));
-    const docker = new DockerClient({ socketPath: config.dockerSocket });
+    const docker = new DockerClient({
+      socketPath: config.dockerSocket,
+      imageLabels: config.imageLabels,
+    });
     const endpoints = new Endpoints({
       records: store,
       networks,

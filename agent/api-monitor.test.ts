@@ -56,6 +56,7 @@ async function place(): Promise<Place> {
     containerName: () => undefined,
     identityLabels: () => [],
     ruleLabels: () => [],
+    ruleLog: () => undefined,
     interfaceName: () => 'weir1',
     dropReason: () => 'Policy denied',
     time: () => '2026-01-02T03:04:05.000000000Z',

@@ -86,6 +86,12 @@ export const SETTINGS = {
     labelSpec,
   ),
   labelPrefixFile: setting('<path>', 'the same from a JSON file', '', optional(directory)),
+  imageLabels: setting(
+    '<count|ignore>',
+    'whether labels that come with an image make the identity too',
+    'count',
+    oneOf('count', 'ignore'),
+  ),
   logLevel: setting('<level>', 'debug, info, warn or error', 'info', oneOf('debug', 'info', 'warn', 'error')),
   logFormat: setting('<format>', 'text or json', 'text', oneOf('text', 'json')),
 } as const;

@@ -43,6 +43,7 @@ test('the defaults are those of the contract', () => {
     policyMode: 'default',
     labels: '',
     labelPrefixFile: undefined,
+    imageLabels: 'count',
     logLevel: 'info',
     logFormat: 'text',
   });

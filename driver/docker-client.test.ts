@@ -9,7 +9,7 @@ import { DockerClient, type DockerEvent } from './docker-client.ts';
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** A Docker API on a socket of its own; `asked` keeps the URLs. */
-async function fakeApi(handler: Handler) {
+async function fakeApi(handler: Handler, imageLabels?: 'ignore') {
   const socketPath = join(mkdtempSync(join(tmpdir(), 'weir-docker-')), 'docker.sock');
   const asked: string[] = [];
   const server: Server = createServer((request, response) => {
@@ -18,7 +18,7 @@ async function fakeApi(handler: Handler) {
   });
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
   return {
-    client: new DockerClient({ socketPath }),
+    client: new DockerClient({ socketPath, ...(imageLabels && { imageLabels }) }),
     asked,
     server,
     async [Symbol.asyncDispose]() {
@@ -64,6 +64,29 @@ test('after the start the container is found by its id', async () => {
   });
   assert.equal((await api.client.identify('n', 'e2', forever()))?.container.id, 'c0ffee');
   assert.match(api.asked[1] ?? '', /filters=\{"id":\["c0ffee"\]\}/);
+});
+
+test('labels of the image do not count where that is wished', async () => {
+  const labelled = { ...container, ImageID: 'sha256:feed', Labels: { id: 'web', role: 'admin' } };
+  await using api = await fakeApi(({ url = '' }, response) => {
+    const Containers = { 'ep-e2': { Name: 'web.1', EndpointID: 'e2' } };
+    if (url.startsWith('/networks/')) send(response, { Id: 'n', Name: 'app', Containers });
+    else if (url.startsWith('/images/')) send(response, { Config: { Labels: { role: 'admin' } } });
+    else send(response, [labelled]);
+  }, 'ignore');
+  const found = await api.client.identify('n', 'e2', forever());
+  assert.deepEqual(found?.container.labels, { id: 'web' });
+  assert.equal(api.asked[2], '/images/sha256:feed/json');
+});
+
+test('without its image a container is nobody yet', async () => {
+  await using api = await fakeApi(({ url = '' }, response) => {
+    const Containers = { 'ep-e2': { Name: 'web.1', EndpointID: 'e2' } };
+    if (url.startsWith('/networks/')) send(response, { Id: 'n', Name: 'app', Containers });
+    else if (url.startsWith('/images/')) send(response, { message: 'no such image' }, 404);
+    else send(response, [container]);
+  }, 'ignore');
+  await assert.rejects(api.client.identify('n', 'e2', forever()), { code: 'IMAGE_UNKNOWN' });
 });
 
 test('what Docker does not know is undefined: the network, the endpoint, the container', async () => {

@@ -9,6 +9,7 @@ import Docker from 'dockerode';
 import { describeError, HostError } from '../base/index.ts';
 import { type AddressCensus, censusOf, type NetworkAddresses } from './address-census.ts';
 import type { Container, EndpointFacts, EndpointLookup } from './contract.ts';
+import { ImageLabels } from './image-labels.ts';
 
 export interface DockerNetwork {
   id: string;
@@ -41,8 +42,13 @@ interface NetworkAnswer extends NetworkAddresses {
 interface ContainerAnswer {
   Id: string;
   Names?: string[] | null;
+  ImageID?: string;
   Labels?: Record<string, string> | null;
   NetworkSettings?: { Networks?: Record<string, unknown> | null };
+}
+
+interface ImageAnswer {
+  Config?: { Labels?: Record<string, string> | null } | null;
 }
 
 interface EventAnswer {
@@ -102,10 +108,20 @@ async function* linesOf(stream: Readable): AsyncGenerator<string> {
 export class DockerClient implements EndpointLookup {
   readonly #docker: Docker;
   readonly #socketPath: string;
+  /** Only where labels of images do not count. */
+  readonly #imageLabels: ImageLabels | undefined;
 
-  constructor(options: { socketPath: string }) {
-    this.#socketPath = options.socketPath;
-    this.#docker = new Docker({ socketPath: options.socketPath });
+  constructor({
+    socketPath,
+    imageLabels = 'count',
+  }: {
+    socketPath: string;
+    imageLabels?: 'count' | 'ignore';
+  }) {
+    this.#socketPath = socketPath;
+    this.#docker = new Docker({ socketPath });
+    const ask = (image: string, signal: AbortSignal) => this.#labelsOfImage(image, signal);
+    this.#imageLabels = imageLabels === 'ignore' ? new ImageLabels(ask) : undefined;
   }
 
   /** Whose endpoint this is; answers inside Join, before the container's process exists. Undefined if Docker does not know it. */
@@ -177,7 +193,25 @@ export class DockerClient implements EndpointLookup {
     const networks = Object.keys(found.NetworkSettings?.Networks ?? {}).filter(
       (name) => !NO_NETWORKS.has(name),
     );
-    return { id: found.Id, name: containerName, labels: found.Labels ?? {}, networks };
+    const { Id: id, ImageID = '' } = found;
+    const all = found.Labels ?? {};
+    const labels = (await this.#imageLabels?.without(all, ImageID, signal)) ?? all;
+    return { id, name: containerName, labels, networks };
+  }
+
+  /** Answers inside Join too: no container is asked for. */
+  async #labelsOfImage(image: string, signal: AbortSignal): Promise<Record<string, string> | undefined> {
+    try {
+      const answer = (await this.#get(
+        `/images/${encodeURIComponent(image)}/json`,
+        {},
+        signal,
+      )) as ImageAnswer;
+      return answer.Config?.Labels ?? {};
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
   }
 
   #get(path: string, query: Query, signal: AbortSignal): Promise<unknown> {
