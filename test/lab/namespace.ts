@@ -9,7 +9,10 @@ export const DOCKERD = process.env['WEIR_TEST_DOCKERD'] ?? '';
 
 /** Private /run, folders of weir and Docker, one bpffs, forwarding; then hold the namespaces until standard input ends. */
 const SETUP = `
-  [ -z "$2" ] || mount -t overlay overlay -o "ro,lowerdir=$2/usr:/usr" /usr
+  if [ -n "$2" ]; then
+    mkdir "$1/usr" "$1/usr.work"
+    mount -t overlay overlay -o "lowerdir=$2/usr:/usr,upperdir=$1/usr,workdir=$1/usr.work" /usr
+  fi
   mount -t tmpfs tmpfs /run
   mkdir -p /run/docker/plugins /run/netns
   for part in /var/lib/weir /etc/weir /var/lib/docker /var/lib/containerd; do
