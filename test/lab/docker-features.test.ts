@@ -2,34 +2,26 @@
 import assert from 'node:assert/strict';
 import type { api } from '../../base/index.ts';
 import { ask } from './api.ts';
-import { importLabImage, reaches, remove, start } from './cast.ts';
-import { LabHost } from './host.ts';
-import { lab } from './lab-test.ts';
+import { addressOf, IMAGE, reaches, remove, start } from './cast.ts';
+import { WEIR } from './host.ts';
+import type { LabHost } from './host.ts';
+import { until } from './run.ts';
+import { create, DRIVER, refused, stage } from './scene.ts';
 
-const features = lab(
-  () => LabHost.start({ name: 'features' }),
-  async (host) => {
-    await importLabImage(host);
-    await host.agent();
-  },
-);
+const scene = stage('features');
 
-async function create(host: LabHost, name: string, ...flags: string[]): Promise<void> {
-  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', ...flags, name);
+function exec(host: LabHost, name: string, ...command: string[]): Promise<string> {
+  return host.docker('exec', name, ...command);
 }
 
-/** One test: its containers and networks go at its end, also of a failed one, and nothing may be left of them. */
-function scene(title: string, names: string[], body: (host: LabHost) => Promise<void>): void {
-  features.test(title, async (host) => {
-    try {
-      await body(host);
-    } finally {
-      await remove(host);
-      await host.attemptDocker('network', 'rm', ...names);
-    }
-    assert.deepEqual(await ask<api.Endpoint[]>(host, '/v1/endpoints'), []);
-    assert.deepEqual(await ask<api.Network[]>(host, '/v1/networks'), []);
-  });
+async function fetches(host: LabHost, from: string, url: string): Promise<string> {
+  return (
+    await host.attemptDocker('exec', from, 'curl', '-s', '--connect-timeout', '1.5', url)
+  ).stdout.trim();
+}
+
+async function networkNames(host: LabHost): Promise<string[]> {
+  return (await ask<api.Network[]>(host, '/v1/networks')).map(({ name }) => name).sort();
 }
 
 scene('a container of a bridge network does not come in as the host', ['plain', 'foreign'], async (host) => {
@@ -41,4 +33,203 @@ scene('a container of a bridge network does not come in as the host', ['plain', 
   assert.equal(await host.run(['curl', '-s', '-m', '3', `http://${address}`]), 'server');
   const metrics = await ask<api.BpfMetric[]>(host, '/v1/bpf/metrics');
   assert.ok(metrics.some(({ reason }) => reason === 'Masqueraded as the host'));
+});
+
+scene('names are answered on their own network and nowhere else', ['near', 'far'], async (host) => {
+  await create(host, 'near');
+  await create(host, 'far');
+  const flags = ['--network-alias', 'www', '--network-alias', 'shop', '--hostname', 'counter'];
+  await start(host, 'server', { network: 'near', flags });
+  await start(host, 'stranger', { network: 'far' });
+  const client = ['--link', 'server:linked', '--add-host', 'extra:192.0.2.7', '--dns-search', 'example.org'];
+  await start(host, 'client', { network: 'near', flags: client });
+  for (const name of ['server', 'www', 'shop', 'linked']) {
+    assert.equal(await fetches(host, 'client', `http://${name}`), 'server', name);
+  }
+  assert.equal(await fetches(host, 'server', 'http://counter'), 'server', 'its own hostname');
+  assert.equal(await fetches(host, 'stranger', 'http://www'), '');
+  assert.match(await exec(host, 'client', 'cat', '/etc/hosts'), /^192\.0\.2\.7\s+extra$/m);
+  assert.match(await exec(host, 'client', 'cat', '/etc/resolv.conf'), /^search example\.org$/m);
+  await host.docker('network', 'connect', '--alias', 'late', 'far', 'server');
+  assert.equal(await fetches(host, 'stranger', 'http://late'), 'server');
+  await host.docker('network', 'disconnect', 'far', 'server');
+  assert.equal(await reaches(host, 'stranger', await addressOf(host, 'server', 'near')), false);
+});
+
+scene('--network container:x is x: its endpoint, its labels, its policy', ['plain'], async (host) => {
+  await create(host, 'plain');
+  const db = await start(host, 'db', { network: 'plain' });
+  await start(host, 'guarded', { network: 'plain', labels: ['role=guarded'] });
+  await start(host, 'free', { network: 'plain', labels: ['role=free'] });
+  const endpoints = await ask<api.Endpoint[]>(host, '/v1/endpoints');
+  for (const of of ['guarded', 'free']) {
+    const command = ['--name', `with-${of}`, '--network', `container:${of}`, '--label', 'role=free', IMAGE];
+    await host.docker('run', '-d', ...command, 'sleep', '60');
+  }
+  assert.deepEqual(await ask<api.Endpoint[]>(host, '/v1/endpoints'), endpoints);
+  const rules = [{ endpointSelector: { matchLabels: { role: 'guarded' } }, egress: [{}] }];
+  const files = [{ name: 'test.json', text: JSON.stringify(rules) }];
+  const { revision } = await ask<{ revision: number }>(
+    host,
+    '/v1/policy',
+    { files, replaceAll: true },
+    'PUT',
+  );
+  await ask(host, `/v1/policy/wait?revision=${revision}&timeoutMs=10000`);
+  assert.deepEqual(
+    [await reaches(host, 'with-guarded', db), await reaches(host, 'with-free', db)],
+    [false, true],
+  );
+  await host.weir('policy', 'delete', '--all');
+  assert.equal(await fetches(host, 'with-guarded', 'http://db'), 'db', 'names too');
+});
+
+scene('--link-local-ip is the container’s own; nobody else sees it', ['plain'], async (host) => {
+  await create(host, 'plain');
+  const flags = ['--link-local-ip', '169.254.33.44'];
+  const server = await start(host, 'server', { network: 'plain', flags });
+  await start(host, 'client', { network: 'plain' });
+  assert.match(await exec(host, 'server', 'ip', '-4', 'addr'), /inet 169\.254\.33\.44\/16/);
+  assert.equal(await fetches(host, 'server', 'http://169.254.33.44'), 'server');
+  assert.ok(await reaches(host, 'client', server));
+  assert.equal(await reaches(host, 'client', '169.254.33.44'), false);
+});
+
+scene('a renamed container is shown and traced under its new name at once', ['plain'], async (host) => {
+  await create(host, 'plain');
+  await start(host, 'before', { network: 'plain' });
+  await start(host, 'client', { network: 'plain' });
+  const flows: api.Flow[] = [];
+  const monitor = host.machine.background([WEIR, 'monitor', '--type', 'trace', '-o', 'json']);
+  monitor.stdout?.on('data', (chunk: Buffer) => {
+    const lines = chunk.toString().split('\n').filter(Boolean);
+    flows.push(...lines.map((line) => JSON.parse(line) as api.Flow));
+  });
+  await host.docker('rename', 'before', 'after');
+  await until('the monitor has the new name', async () => {
+    assert.equal(await fetches(host, 'client', 'http://after'), 'before', 'its page, which has not changed');
+    return flows.some(({ destination }) => destination.containerName === 'after');
+  });
+  monitor.kill('SIGTERM');
+  assert.ok(flows.every(({ destination }) => destination.containerName !== 'before'));
+  const list = await ask<api.Endpoint[]>(host, '/v1/endpoints');
+  assert.deepEqual(list.map(({ containerName }) => containerName).sort(), ['after', 'client']);
+});
+
+scene('restart policies: each start is an endpoint of its own, and none is left', ['plain'], async (host) => {
+  await create(host, 'plain');
+  const failing = ['sh', '-c', 'exit 3'];
+  await start(host, 'failing', { network: 'plain', flags: ['--restart', 'on-failure:2'], command: failing });
+  const dying = ['sh', '-c', 'echo up >/www/index.html; httpd -h /www; exec sleep 0.5'];
+  await start(host, 'dying', { network: 'plain', flags: ['--restart', 'always'], command: dying });
+  await start(host, 'client', { network: 'plain' });
+  const count = (name: string): Promise<string> => host.docker('inspect', '-f', '{{.RestartCount}}', name);
+  await until('the one that always dies has come back', async () => Number(await count('dying')) >= 1);
+  await until('and serves again', async () => (await fetches(host, 'client', 'http://dying')) === 'up');
+  await until('the one that fails is given up', async () => (await count('failing')) === '2');
+  await until('two endpoints are there at most', async () => {
+    const names = (await ask<api.Endpoint[]>(host, '/v1/endpoints')).map(
+      ({ containerName }) => containerName,
+    );
+    return !names.includes('failing') && names.length <= 2 && names.includes('client');
+  });
+});
+
+scene('network prune takes what is unused, and its addresses', ['used'], async (host) => {
+  await create(host, 'used');
+  await create(host, 'unused', '--subnet', '10.90.0.0/24');
+  await start(host, 'server', { network: 'used' });
+  await host.docker('network', 'prune', '-f');
+  assert.deepEqual(await networkNames(host), ['used']);
+  await create(host, 'unused', '--subnet', '10.90.0.0/24');
+  refused(await host.attemptDocker('network', 'rm', 'used'), /active endpoints/);
+  await host.docker('network', 'rm', 'unused');
+});
+
+scene('config-only networks lend their subnet and options', ['made', 'plan'], async (host) => {
+  const plan = ['--config-only', '--ipam-driver', 'weir', '--subnet', '10.91.0.0/24', '-o', 'weir.mtu=1300'];
+  await host.docker('network', 'create', ...plan, 'plan');
+  await host.docker('network', 'create', '--driver', 'weir', '--config-from', 'plan', 'made');
+  const address = await start(host, 'server', { network: 'made', flags: ['--ip', '10.91.0.77'] });
+  assert.equal(address, '10.91.0.77');
+  assert.match(await exec(host, 'server', 'ip', 'link', 'show', 'eth0'), /mtu 1300/);
+  await start(host, 'client', { network: 'made' });
+  assert.ok(await reaches(host, 'client', 'server'));
+});
+
+scene('Docker’s own IPAM serves weir networks; the null one is refused', ['own', 'other'], async (host) => {
+  await host.docker('network', 'create', '--driver', 'weir', 'own');
+  await host.docker('network', 'create', '--driver', 'weir', '--subnet', '10.92.0.0/24', 'other');
+  const server = await start(host, 'server', { network: 'own' });
+  await start(host, 'client', { network: 'own' });
+  const far = await start(host, 'far', { network: 'other', flags: ['--ip', '10.92.0.9'] });
+  assert.ok(await reaches(host, 'client', server));
+  assert.equal(await host.run(['curl', '-s', '-m', '3', `http://${server}`]), 'server');
+  assert.equal(await reaches(host, 'client', far), false);
+  await host.docker('network', 'connect', 'other', 'client');
+  assert.ok(await reaches(host, 'client', far));
+  const none = ['network', 'create', '--driver', 'weir', '--ipam-driver', 'null', 'none-at-all'];
+  refused(await host.attemptDocker(...none), /--ipam-driver weir/);
+});
+
+scene('what cannot be is refused in one line', ['plain'], async (host) => {
+  await create(host, 'plain');
+  const lines: [string[], RegExp][] = [
+    [['--ingress', 'odd'], /[Ii]ngress/],
+    [['--scope', 'swarm', 'odd'], /swarm is not active/],
+    [['-o', 'parent=eth0', 'odd'], /unknown network option "parent" \(weir knows .*weir\.mtu/],
+    [['-o', 'weir.mtu=big', 'odd'], /weir\.mtu: "big" is not possible/],
+    [['--ipam-opt', 'colour=red', 'odd'], /IPAM option "colour" is not known/],
+    [['plain'], /already exists/],
+  ];
+  for (const [flags, right] of lines) {
+    refused(await host.attemptDocker('network', 'create', ...DRIVER, ...flags), right);
+  }
+  const run = ['run', '--rm', '--network', 'plain'];
+  refused(await host.attemptDocker(...run, '--ip', '10.210.0.77', IMAGE, 'true'), /user configured subnets/);
+  refused(await host.attemptDocker('network', 'connect', 'host', 'nobody'), /nobody|host network/);
+  assert.deepEqual(await networkNames(host), ['plain']);
+});
+
+scene(
+  '--attachable, --sysctl, --init, health checks and pause are as on any network',
+  ['plain'],
+  async (host) => {
+    await create(host, 'plain', '--attachable', '--label', 'team=web');
+    const health = ['--health-cmd', 'curl -sf http://localhost', '--health-interval', '0.2s'];
+    const flags = ['--sysctl', 'net.ipv4.ip_local_port_range=20000 30000', '--init', ...health];
+    await start(host, 'server', { network: 'plain', flags });
+    await start(host, 'client', { network: 'plain' });
+    assert.match(await exec(host, 'server', 'sysctl', 'net.ipv4.ip_local_port_range'), /20000\s30000/);
+    await host.docker('pause', 'server');
+    const paused = ['curl', '-s', '-m', '1', 'http://server'];
+    assert.equal((await host.attemptDocker('exec', 'client', ...paused)).code, 28, 'no answer');
+    await host.docker('unpause', 'server');
+    assert.equal(await fetches(host, 'client', 'http://server'), 'server');
+    const status = ['inspect', '-f', '{{.State.Health.Status}}', 'server'];
+    await until('the server is healthy', async () => (await host.docker(...status)) === 'healthy');
+  },
+);
+
+scene('an address of one’s own stays over stop and start, and is refused to two', ['fixed'], async (host) => {
+  await create(host, 'fixed', '--subnet', '10.93.0.0/24');
+  const own = { network: 'fixed', flags: ['--ip', '10.93.0.7'] };
+  await start(host, 'first', own);
+  await host.docker('stop', '-t', '1', 'first');
+  await start(host, 'second', own);
+  refused(await host.attemptDocker('start', 'first'), /10\.93\.0\.7 is in use/);
+  await remove(host, 'second');
+  await host.docker('start', 'first');
+  await host.docker('restart', '-t', '1', 'first');
+  assert.equal(await addressOf(host, 'first', 'fixed'), '10.93.0.7');
+});
+
+scene('a container finds its host by host.docker.internal', ['plain'], async (host) => {
+  await create(host, 'plain');
+  const flags = ['--add-host', 'host.docker.internal:host-gateway'];
+  await start(host, 'client', { network: 'plain', flags });
+  const listener = host.machine.background(['busybox', 'nc', '-ll', '-p', '7000', '-e', 'echo', 'host']);
+  const command = 'nc -w 3 host.docker.internal 7000 </dev/null';
+  assert.equal(await exec(host, 'client', 'sh', '-c', command), 'host');
+  listener.kill('SIGKILL');
 });

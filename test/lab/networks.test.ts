@@ -2,35 +2,11 @@
 import assert from 'node:assert/strict';
 import type { api } from '../../base/index.ts';
 import { ask } from './api.ts';
-import { IMAGE, addressOf, importLabImage, reaches, remove, start } from './cast.ts';
-import { LabHost } from './host.ts';
-import { lab } from './lab-test.ts';
+import { IMAGE, addressOf, reaches, remove, start } from './cast.ts';
+import type { LabHost } from './host.ts';
+import { create, DRIVER, stage } from './scene.ts';
 
-const networks = lab(
-  () => LabHost.start({ name: 'networks' }),
-  async (host) => {
-    await importLabImage(host);
-    await host.agent();
-  },
-);
-
-async function create(host: LabHost, name: string, ...flags: string[]): Promise<void> {
-  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', ...flags, name);
-}
-
-/** One test: its containers and networks go at its end, also of a failed one, and nothing may be left of them. */
-function scene(title: string, names: string[], body: (host: LabHost) => Promise<void>): void {
-  networks.test(title, async (host) => {
-    try {
-      await body(host);
-    } finally {
-      await remove(host);
-      await host.attemptDocker('network', 'rm', ...names);
-    }
-    assert.deepEqual(await ask<api.Endpoint[]>(host, '/v1/endpoints'), []);
-    assert.deepEqual(await ask<api.Network[]>(host, '/v1/networks'), []);
-  });
-}
+const scene = stage('networks');
 
 scene('--ip is honoured, refused where it cannot be, and free again afterwards', ['fixed'], async (host) => {
   await create(
@@ -149,7 +125,7 @@ scene(
   'an unknown option is refused by name, published ports with the way out',
   ['plain', 'lenient'],
   async (host) => {
-    const command = ['network', 'create', '--driver', 'weir', '--ipam-driver', 'weir'];
+    const command = ['network', 'create', ...DRIVER];
     const unknown = await host.attemptDocker(...command, '-o', 'weir.colour=red', 'odd');
     assert.equal(unknown.code, 1);
     assert.match(unknown.stderr, /weir\.colour/);
