@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { UserError } from '../base/index.ts';
+import { parseLabel } from './label.ts';
 import { LabelFilter } from './label-filter.ts';
 
 const COMPOSE = {
@@ -113,6 +114,17 @@ test('a key that no label text can carry never counts', () => {
   assert.deepEqual(LabelFilter.parse('.*').admit({ '': 'x', 'a=b': 'x', 'a b': 'x', ok: 'x' }), [
     'container:ok=x',
   ]);
+});
+
+test('a container cannot give itself a label of another source', () => {
+  const forged = { 'weir:network': 'back', 'reserved:host': '', 'k8s:app': 'x' };
+  const admitted = LabelFilter.parse('.*').admit(forged);
+  assert.deepEqual(admitted, [
+    'container:k8s:app=x',
+    'container:reserved:host',
+    'container:weir:network=back',
+  ]);
+  assert.deepEqual(new Set(admitted.map((label) => parseLabel(label).source)), new Set(['container']));
 });
 
 for (const spec of ['(', '!', 'id [', 'container:']) {

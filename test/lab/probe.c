@@ -4,9 +4,14 @@
  * a container it sends from its first instructions.
  *   probe send TAG ADDRESS PORT COUNT INTERVAL_US [fresh]   COUNT 0: until SIGTERM; fresh: a socket for each datagram
  *   probe receive PORT                                      until SIGTERM
- * Both print one line of JSON at their end: {"sent":n}, or for each tag seen {"received":n,"last":number}.
+ *   probe raw DEVICE COUNT OFFSET FRAME...                  frames in hex, as they are; of COUNT copies of each, the
+ *                                                           four bytes at OFFSET count up
+ * They print one line of JSON at their end: {"sent":n}, or for each tag seen {"received":n,"last":number}.
  */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netpacket/packet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +104,47 @@ static int receive_all(char **argument)
 	return 0;
 }
 
+static size_t frame_of(const char *hex, unsigned char *frame, size_t most)
+{
+	size_t length = 0;
+	unsigned int byte;
+
+	while (length < most && sscanf(hex + 2 * length, "%2x", &byte) == 1)
+		frame[length++] = byte;
+	return length;
+}
+
+static int send_raw(char **argument)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_ifindex = if_nametoindex(argument[0]) };
+	unsigned int count = strtoul(argument[1], NULL, 10), offset = strtoul(argument[2], NULL, 10), sent = 0;
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+	unsigned char frame[1514];
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
+		perror("raw socket");
+		return 1;
+	}
+	for (char **hex = argument + 3; *hex; hex++) {
+		size_t length = frame_of(*hex, frame, sizeof(frame));
+		unsigned int number;
+
+		for (unsigned int copy = 0; copy < count; copy++) {
+			/* a full queue is waited for: each copy is to be seen */
+			while (send(fd, frame, length, 0) < 0 && errno == ENOBUFS)
+				usleep(100);
+			sent++;
+			if (offset + 4 > length)
+				continue;
+			memcpy(&number, frame + offset, 4);
+			number = htonl(ntohl(number) + 1);
+			memcpy(frame + offset, &number, 4);
+		}
+	}
+	printf("{\"sent\":%u}\n", sent);
+	return 0;
+}
+
 int main(int count, char **argument)
 {
 	struct sigaction action = { .sa_handler = stop };
@@ -108,6 +154,10 @@ int main(int count, char **argument)
 		return send_all(argument + 2, count > 7);
 	if (count == 3 && !strcmp(argument[1], "receive"))
 		return receive_all(argument + 2);
-	fprintf(stderr, "usage: probe send TAG ADDRESS PORT COUNT INTERVAL_US [fresh] | receive PORT\n");
+	if (count >= 6 && !strcmp(argument[1], "raw"))
+		return send_raw(argument + 2);
+	fprintf(stderr,
+		"usage: probe send TAG ADDRESS PORT COUNT INTERVAL_US [fresh] | receive PORT | raw DEVICE COUNT "
+		"OFFSET FRAME...\n");
 	return 2;
 }
