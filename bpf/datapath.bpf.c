@@ -6,6 +6,7 @@
  */
 #include "lib/arp.h"
 #include "lib/fast.h"
+#include "lib/nd.h"
 #include "lib/parse.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -39,6 +40,11 @@ static __always_inline int source_check(struct context *context, const struct de
 	return 0;
 }
 
+static __always_inline bool is_gateway(const struct device *device, const struct addr *address)
+{
+	return addr_equal(address, &device->gateway4) || addr_equal(address, &device->gateway6);
+}
+
 static __always_inline int container_send(struct __sk_buff *skb, struct context *context, const struct device *device)
 {
 	const struct packet *packet = &context->packet;
@@ -50,7 +56,7 @@ static __always_inline int container_send(struct __sk_buff *skb, struct context 
 		return DROP_UNKNOWN_L3_TARGET;
 	endpoint = side_resolve(&packet->destination, destination);
 	/* the gateway is nobody, unless the host really has its address */
-	if (addr_equal(&packet->destination, &device->gateway4) && !endpoint && destination->identity != IDENTITY_HOST)
+	if (is_gateway(device, &packet->destination) && !endpoint && destination->identity != IDENTITY_HOST)
 		return DROP_UNKNOWN_L3_TARGET;
 	if (destination->reach & IPCACHE_UNROUTABLE)
 		return DROP_STALE_OR_UNROUTABLE;
@@ -76,9 +82,9 @@ static __always_inline int container_frame(struct __sk_buff *skb, struct context
 	side_of_endpoint(&device->endpoint, &context->source);
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return arp_send(skb, context, device);
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return DROP_UNSUPPORTED_L3;
-	reason = parse4(skb);
+	reason = parse(skb);
+	if (reason == DROP_FORBIDDEN_ICMP6)
+		return nd_send(skb, context, device);
 	if (!reason)
 		reason = frame_check(skb, &device->endpoint);
 	if (!reason)
@@ -125,9 +131,9 @@ static __always_inline int host_frame(struct __sk_buff *skb, struct context *con
 	side_of_endpoint(&device->endpoint, &context->destination);
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return 0;
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return DROP_UNSUPPORTED_L3;
-	reason = parse4(skb);
+	reason = parse(skb);
+	if (reason == DROP_FORBIDDEN_ICMP6)
+		return nd_receive(skb, packet, device);
 	if (reason)
 		return reason;
 	owner = device_owner(device, &packet->destination);
@@ -197,7 +203,7 @@ int from_uplink(struct __sk_buff *skb)
 	struct nat_entry *nat;
 	int reason;
 
-	if (!context || skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present || parse4(skb))
+	if (!context || skb->vlan_present || parse(skb))
 		return TC_ACT_UNSPEC;
 	nat = nat_find(&context->packet.tuple);
 	if (!nat)

@@ -382,14 +382,14 @@ export function decodeFragmentKey(bytes: Buffer, at = 0): FragmentKey {
   return {
     source: addressFromBytes(bytes, at),
     destination: addressFromBytes(bytes, at + 16),
-    id: bytes.readUInt32LE(at + 32),
+    id: bytes.readUInt32BE(at + 32),
     protocol: bytes.readUInt8(at + 36),
   };
 }
 export function encodeFragmentKey(value: FragmentKey, bytes: Buffer = Buffer.alloc(40), at = 0): Buffer {
   addressBytes(value.source).copy(bytes, at);
   addressBytes(value.destination).copy(bytes, at + 16);
-  bytes.writeUInt32LE(value.id, at + 32);
+  bytes.writeUInt32BE(value.id, at + 32);
   bytes.writeUInt8(value.protocol, at + 36);
   return bytes;
 }
@@ -543,9 +543,11 @@ export const DropReason = {
   DROP_WRITE_ERROR: 141,
   DROP_UNKNOWN_L4: 142,
   DROP_UNKNOWN_ICMP4_TYPE: 144,
+  DROP_UNKNOWN_ICMP6_TYPE: 146,
   DROP_UNKNOWN_L3_TARGET: 150,
   DROP_STALE_OR_UNROUTABLE: 151,
   DROP_CT_INSERT_FAILED: 155,
+  DROP_INVALID_EXTENSION_HEADER: 156,
   DROP_NO_CONNECTION: 163,
   DROP_NO_CONFIGURATION: 165,
   DROP_NAT_NO_MAPPING: 167,
@@ -553,9 +555,11 @@ export const DropReason = {
   DROP_FIB_FAILED: 169,
   DROP_INVALID_IDENTITY: 171,
   DROP_FRAGMENT_NOT_FOUND: 175,
+  DROP_FORBIDDEN_ICMP6: 176,
   DROP_POLICY_DENY: 181,
   DROP_VLAN: 182,
   DROP_TTL_EXCEEDED: 196,
+  DROP_MULTICAST: 201,
   DROP_NO_UPLINK: 210,
   DROP_INTERNAL_NETWORK: 211,
   DROP_NO_MASQUERADE_PORT: 212,

@@ -23,6 +23,15 @@ static __always_inline struct addr addr_from4(__be32 ip)
 	return a;
 }
 
+/* From the header of a packet, where addresses lie on even words: two reads instead of four. */
+static __always_inline struct addr addr_from6(const void *ip)
+{
+	const __u64 *half = ip;
+	struct addr a = { .half = { half[0], half[1] } };
+
+	return a;
+}
+
 static __always_inline bool addr_equal(const struct addr *a, const struct addr *b)
 {
 	return a->half[0] == b->half[0] && a->half[1] == b->half[1];
@@ -31,6 +40,22 @@ static __always_inline bool addr_equal(const struct addr *a, const struct addr *
 static __always_inline bool addr_is4(const struct addr *a)
 {
 	return a->half[0] == 0 && a->word[2] == MAPPED_PREFIX;
+}
+
+/* 0.0.0.0 or ::, which stand for an address that is not there. */
+static __always_inline bool addr_is_none(const struct addr *a)
+{
+	return !a->half[0] && !a->word[3] && (!a->word[2] || a->word[2] == MAPPED_PREFIX);
+}
+
+static __always_inline bool addr_is_multicast6(const struct addr *a)
+{
+	return *(const __u8 *)a == 0xff;
+}
+
+static __always_inline bool addr_is_link_local6(const struct addr *a)
+{
+	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
 /* Any total order will do, as long as both directions of a flow agree on it. */

@@ -83,7 +83,7 @@ static __always_inline bool ct_key_of(const struct tuple *tuple, struct ct_key *
 	key->low_port = high ? tuple->destination_port : tuple->source_port;
 	key->high_port = high ? tuple->source_port : tuple->destination_port;
 	key->protocol = tuple->protocol;
-	key->high_asks = tuple->protocol == IPPROTO_ICMP && high != tuple->answers;
+	key->high_asks = is_icmp(tuple->protocol) && high != tuple->answers;
 	key->unused[0] = key->unused[1] = 0;
 	return high;
 }

@@ -3,11 +3,15 @@
 #pragma once
 #include "rewrite.h"
 
+/* AF_INET and AF_INET6; <sys/socket.h> is libc's. */
+#define FAMILY_IPV4 2
+#define FAMILY_IPV6 10
+
 /* Into a container of this host. Returns 0 or a drop reason. */
 static __always_inline int deliver_local(struct __sk_buff *skb, struct context *context,
 					 const struct endpoint *endpoint)
 {
-	int reason = ttl_decrement(skb);
+	int reason = ttl_decrement(skb, context->packet.is6);
 	struct ethhdr *eth;
 
 	if (reason)
@@ -32,14 +36,19 @@ static __always_inline int deliver_host(struct context *context)
 /* The device that leads to the packet's destination. Returns 0 or a drop reason. */
 static __always_inline int route_find(struct __sk_buff *skb, const struct packet *packet, __u32 *ifindex)
 {
-	struct bpf_fib_lookup fib = { .family = 2 /* AF_INET */, .ifindex = skb->ifindex };
+	struct bpf_fib_lookup fib = { .family = packet->is6 ? FAMILY_IPV6 : FAMILY_IPV4, .ifindex = skb->ifindex };
 	const struct config *config = config_get();
 
 	fib.l4_protocol = packet->protocol;
 	/* what is to be segmented yet fits by itself */
 	fib.tot_len = skb->gso_segs ? 0 : skb->len - L3_OFFSET;
-	fib.ipv4_src = packet->source.word[3];
-	fib.ipv4_dst = packet->destination.word[3];
+	if (packet->is6) {
+		__builtin_memcpy(fib.ipv6_src, &packet->source, sizeof(fib.ipv6_src));
+		__builtin_memcpy(fib.ipv6_dst, &packet->destination, sizeof(fib.ipv6_dst));
+	} else {
+		fib.ipv4_src = packet->source.word[3];
+		fib.ipv4_dst = packet->destination.word[3];
+	}
 	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 		*ifindex = fib.ifindex;
@@ -65,8 +74,8 @@ static __always_inline int masquerade(struct __sk_buff *skb, struct context *con
 	struct rewrite *rewrite = &context->rewrite;
 	int reason;
 
-	rewrite->new_address = uplink->ip4;
-	if (!rewrite->new_address.word[3])
+	rewrite->new_address = packet->is6 ? uplink->ip6 : uplink->ip4;
+	if (addr_is_none(&rewrite->new_address))
 		return DROP_NAT_NO_MAPPING;
 	if (packet->tuple.protocol == IPPROTO_SCTP)
 		return DROP_NAT_UNSUPPORTED; /* its CRC32c would have to be computed over the whole packet */
@@ -99,7 +108,7 @@ static __noinline int deliver_world(struct __sk_buff *skb)
 	uplink = bpf_map_lookup_elem(&weir_uplink, &ifindex);
 	if (!uplink)
 		return DROP_NO_UPLINK;
-	reason = ttl_decrement(skb);
+	reason = ttl_decrement(skb, context->packet.is6);
 	/* who was asked under an address answers under that address */
 	if (!reason && !context->reply && !(context->destination.reach & IPCACHE_NATIVE))
 		reason = masquerade(skb, context, uplink);

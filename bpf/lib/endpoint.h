@@ -55,10 +55,10 @@ static __always_inline const struct endpoint *device_owner(const struct device *
 {
 	const struct endpoint *owner;
 
-	/* 0.0.0.0 stands for the address that a device does not have */
-	if (addr_is4(address) && !address->word[3])
+	/* what stands for the address that a device does not have */
+	if (addr_is_none(address))
 		return 0;
-	if (addr_equal(address, &device->ip4))
+	if (addr_equal(address, &device->ip4) || addr_equal(address, &device->ip6))
 		return &device->endpoint;
 	owner = bpf_map_lookup_elem(&weir_endpoint, address);
 	return owner && owner->container && owner->container == device->endpoint.container ? owner : 0;

@@ -121,7 +121,11 @@ static __always_inline void trace_forward(const struct context *context, enum ob
 /* An entry program's way to say no: the reason becomes a counter and an event. */
 static __always_inline int drop(struct __sk_buff *skb, enum policy_direction direction, __u32 reason)
 {
+	const struct context *context = context_get();
+
 	metric_count(reason, direction, skb->len);
-	event_send(EVENT_WORD(EVENT_DROP, reason, direction));
+	/* every interface says something to its neighbourhood when it comes up */
+	if (reason != DROP_MULTICAST || (context && context->trace_level >= TRACE_MAX))
+		event_send(EVENT_WORD(EVENT_DROP, reason, direction));
 	return TC_ACT_SHOT;
 }

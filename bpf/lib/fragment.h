@@ -3,11 +3,22 @@
 #pragma once
 #include "context.h"
 
-/* RFC 791's four fields. */
+/* RFC 8200 section 4.5. */
+struct fragment_header {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset;
+	__be32 id;
+};
+
+#define IP6_MORE_FRAGMENTS 0x1
+#define IP6_FRAGMENT_OFFSET 0xfff8
+
+/* RFC 791's four fields. IPv6 has no protocol here, but neither has an honest sender reason to change it midway. */
 struct fragment_key {
 	struct addr source;
 	struct addr destination;
-	__u32 id;
+	__be32 id; /* IPv4: 16 bits */
 	__u8 protocol;
 	__u8 unused[3];
 };
@@ -57,7 +68,7 @@ static __always_inline void fragment_remember(const struct packet *packet, const
 	bpf_map_update_elem(&weir_fragment, &key, &entry, BPF_ANY);
 }
 
-/* `offset` counts eight bytes. Returns 0 or a drop reason. */
+/* Returns 0 or a drop reason. */
 static __always_inline int fragment_recall(struct packet *packet, __u32 offset)
 {
 	struct fragment_key key = fragment_key_of(packet);
@@ -65,7 +76,7 @@ static __always_inline int fragment_recall(struct packet *packet, __u32 offset)
 
 	packet->fragment = FRAGMENT_LATER;
 	/* nobody may write over the header that was judged (RFC 3128) */
-	if (packet->protocol == IPPROTO_TCP && offset * 8 < sizeof(struct tcphdr))
+	if (packet->protocol == IPPROTO_TCP && offset < sizeof(struct tcphdr))
 		return DROP_INVALID;
 	entry = bpf_map_lookup_elem(&weir_fragment, &key);
 	if (!entry)

@@ -45,11 +45,16 @@ struct {
 
 #define NAT_TRIES 32
 
+static __always_inline __u32 nat_fold(const struct addr *address)
+{
+	return address->word[0] * 31 + address->word[1] * 17 + address->word[2] * 7 + address->word[3];
+}
+
 static __always_inline __u32 nat_hash(const struct tuple *tuple)
 {
-	__u32 h = tuple->source.word[3] * 0x9e3779b1u;
+	__u32 h = nat_fold(&tuple->source) * 0x9e3779b1u;
 
-	h ^= tuple->destination.word[3] * 0x85ebca6bu;
+	h ^= nat_fold(&tuple->destination) * 0x85ebca6bu;
 	h ^= ((__u32)tuple->source_port << 16 | tuple->destination_port) * 0xc2b2ae35u;
 	h ^= h >> 15;
 	h *= 0x27d4eb2fu;

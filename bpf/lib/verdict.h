@@ -41,8 +41,8 @@ __noinline int side_decide(__u32 direction)
 	key.protocol = tuple->protocol;
 	key.port = context->reply ? tuple->source_port : tuple->destination_port;
 	/* what is not an answer is an echo request */
-	if (tuple->protocol == IPPROTO_ICMP)
-		key.port = bpf_htons(ICMP_ECHO);
+	if (is_icmp(tuple->protocol))
+		key.port = bpf_htons(tuple->protocol == IPPROTO_ICMP ? ICMP_ECHO : ICMP6_ECHO);
 	context->verdict = policy_decide(&key, peer_class(subject, peer), context->translated);
 	event_send(EVENT_WORD(EVENT_POLICY_VERDICT, context->verdict.reason, direction));
 	if (context->verdict.reason)

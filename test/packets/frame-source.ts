@@ -96,16 +96,16 @@ export class FrameSource {
     if (gone === undefined || random.once(5)) {
       return {
         where: arriving,
-        frame: this.#above(blank.ipv4({ source: random.pick(FAR), destination: uplink.ip }), random).bytes(),
+        frame: this.#above(blank.ip({ source: random.pick(FAR), destination: uplink.ip }), random).bytes(),
       };
     }
-    const back = blank.ipv4({ source: gone.remote, destination: uplink.ip });
+    const back = blank.ip({ source: gone.remote, destination: uplink.ip });
     const port = random.pick(PORTS);
     const kinds = [
       back.tcp({ sourcePort: port, destinationPort: gone.port, flags: random.pick(TCP_FLAGS) }),
       back.udp({ sourcePort: port, destinationPort: gone.port }),
       back.icmp({ type: 0, id: gone.port }),
-      back.icmp({ type: 11, id: 0 }).quoting(gone.packet.ipv4({ source: uplink.ip })),
+      back.icmp({ type: 11, id: 0 }).quoting(gone.packet.ip({ source: uplink.ip })),
     ];
     return { where: arriving, frame: random.pick(kinds).bytes() };
   }
@@ -118,7 +118,7 @@ export class FrameSource {
     if (kind === 3) return packet.udp(ports);
     if (kind === 4) return packet.icmp({ type: random.pick([8, 8, 0, 0, 13]), id: random.pick(IDS) });
     if (kind === 5) return packet.sctp(ports);
-    if (kind === 6) return this.#fragment(packet.udp(ports).ipv4({ id: random.below(4) }));
+    if (kind === 6) return this.#fragment(packet.udp(ports).ip({ id: random.below(4) }));
     return packet.icmp({ type: random.pick([3, 11, 12]), id: 0 }).quoting(quoted);
   }
 

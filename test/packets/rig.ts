@@ -7,8 +7,9 @@ import { DatapathObject, decodeEvent, TraceLevel } from '../../bpf/index.ts';
 import type { Device, Endpoint, Event, Maps, ProgramName } from '../../bpf/index.ts';
 import type { BpfMap } from '../../kernel/index.ts';
 import { hasFeature, Netlink, requireBpffs, RingBuffer, testRun, writeSysctl } from '../../kernel/index.ts';
-import { host, NAT, native, nobody, partner, ROLES, router, uplink } from '../support/cast.ts';
+import { CASTS, GATEWAY, NAT, ROLES, router, uplink } from '../support/cast.ts';
 import type { Role } from '../support/cast.ts';
+import { is6 } from '../support/packet.ts';
 import { enterOwnNamespace } from './own-namespace.ts';
 import { fillPolicy, isolation } from './policy-entries.ts';
 import type { Entry } from './policy-entries.ts';
@@ -17,10 +18,7 @@ const BPFFS = '/sys/fs/bpf';
 const METRIC_DIRECTIONS = 4;
 const GENERATION = 7;
 const NO_ADDRESS = '::';
-/** A device with a route that is no uplink, as another Docker bridge is; and destinations that routing refuses. */
-export const bridge = { name: 'bridge', ip: '172.20.0.1', neighbour: '172.20.0.5' } as const;
-export const blackhole = { ip: '192.88.99.5', cidr: '192.88.99.0/24' } as const;
-
+const UPLINK = CASTS.map((cast) => cast.uplink.ip) as [string, string];
 export interface Sent {
   /** The program's answer to the kernel: 0 OK, 2 SHOT, 7 REDIRECT. */
   action: number;
@@ -91,13 +89,15 @@ export class Rig {
       natHigh: NAT.high,
     });
     for (const role of ROLES) this.place(role);
-    maps.uplink.set(this.ifindex(uplink.name), { ip4: uplink.ip, ip6: NO_ADDRESS });
-    this.prefix('0.0.0.0/0', 2);
-    this.prefix(nobody.cidr, 2, 1);
-    this.prefix(native.cidr, 2, 2);
-    this.prefix(partner.cidr, partner.identity);
-    this.prefix(`${host.ip}/32`, host.identity);
-    this.prefix(`${uplink.ip}/32`, host.identity);
+    maps.uplink.set(this.ifindex(uplink.name), { ip4: UPLINK[0], ip6: UPLINK[1] });
+    for (const { everyone, nobody, native, partner, host, uplink: own } of CASTS) {
+      this.prefix(everyone, 2);
+      this.prefix(nobody.cidr, 2, 1);
+      this.prefix(native.cidr, 2, 2);
+      this.prefix(partner.cidr, partner.identity);
+      this.prefix(host.ip, host.identity);
+      this.prefix(own.ip, host.identity);
+    }
     this.policy(isolation());
     this.events();
   }
@@ -119,17 +119,18 @@ export class Rig {
   place(role: Role, change: Partial<Endpoint> = {}, deviceChange: Partial<Device> = {}): void {
     const ifindex = this.ifindex(role.name);
     const endpoint = { ...endpointOf(role, ifindex), ...change };
-    this.maps.endpoint.set(role.ip, endpoint);
-    const { ip: ip4, gateway: gateway4 } = role;
-    const device = { ip4, ip6: NO_ADDRESS, gateway4, gateway6: NO_ADDRESS, endpoint };
+    const { ip4, ip6 } = role;
+    for (const address of [ip4, ip6]) this.maps.endpoint.set(address, endpoint);
+    const device = { ip4, ip6, gateway4: GATEWAY[4], gateway6: GATEWAY[6], endpoint };
     this.maps.device.set(ifindex, { ...device, ...deviceChange });
   }
 
-  /** Names a prefix: identity and flags. */
+  /** Names a prefix or an address: identity and flags. */
   prefix(cidr: string, identity: number, flags = 0): void {
-    const [address = '', length = '32'] = cidr.split('/');
+    const [address = '', length] = cidr.split('/');
     const value = { identity, flags, tunnel: NO_ADDRESS, spaces: [] };
-    this.maps.ipcache.set({ prefixLength: 96 + Number(length), address }, value);
+    const prefixLength = length === undefined ? 128 : Number(length) + (is6(address) ? 0 : 96);
+    this.maps.ipcache.set({ prefixLength, address }, value);
   }
 
   /** Replaces the policy in force, under the same generation unless one is given. */
@@ -174,11 +175,17 @@ export class Rig {
   #makeDevices(): void {
     const net = this.#netlink;
     writeSysctl('net.ipv4.ip_forward', '1');
+    writeSysctl('net.ipv6.conf.all.forwarding', '1');
+    writeSysctl('net.ipv6.conf.default.accept_dad', '0');
     for (const role of ROLES) this.#makePair(role.name, role.gatewayMac, role.mac);
-    net.addAddress(this.#makePair(uplink.name, uplink.mac, router.mac), `${uplink.ip}/24`);
-    net.addAddress(this.#makePair(bridge.name, '02:99:00:00:00:01', '02:99:00:00:00:02'), `${bridge.ip}/16`);
-    net.addRoute({ destination: '0.0.0.0/0', ifindex: this.ifindex(uplink.name), gateway: router.ip });
-    net.addRoute({ destination: blackhole.cidr, type: 'blackhole' });
+    const out = this.#makePair(uplink.name, uplink.mac, router.mac);
+    const aside = this.#makePair('bridge', '02:99:00:00:00:01', '02:99:00:00:00:02');
+    for (const cast of CASTS) {
+      net.addAddress(out, `${cast.uplink.ip}/${cast.onLink}`);
+      net.addAddress(aside, `${cast.bridge.ip}/${cast.onLink}`);
+      net.addRoute({ destination: cast.everyone, ifindex: out, gateway: cast.router.ip });
+      net.addRoute({ destination: cast.blackhole.cidr, type: 'blackhole' });
+    }
   }
 
   #makePair(name: string, mac: string, peerMac: string): number {

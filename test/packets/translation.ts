@@ -1,7 +1,7 @@
 /** Masquerading in tests: with one port to choose from, what a packet becomes is known beforehand. */
 import assert from 'node:assert/strict';
 import type { NatEntry, NatKey } from '../../bpf/index.ts';
-import { NAT, uplink } from '../support/cast.ts';
+import { CASTS, NAT } from '../support/cast.ts';
 import type { Packet } from '../support/packet.ts';
 import type { Rig } from './rig.ts';
 
@@ -14,7 +14,8 @@ export function onePort(rig: Rig): void {
 
 /** With the uplink's address and one hop less; the port is still to be given. The kernel frames it later. */
 export function masqueraded(packet: Packet): Packet {
-  return packet.ipv4({ source: uplink.ip, ttl: 63 });
+  const source = CASTS[packet.is6 ? 1 : 0]?.uplink.ip ?? '';
+  return packet.ip({ source, ttl: 63 });
 }
 
 /** The one mapping there is. */

@@ -1,4 +1,5 @@
 /** Frames read back field by field, so that a failed comparison names the header and the field. */
+import { addressFromBytes } from '../../base/index.ts';
 import { crc32c, internetChecksum } from './checksum.ts';
 
 type Fields = Record<string, unknown>;
@@ -56,17 +57,19 @@ function udpFields(bytes: Buffer, pseudo: Buffer): Fields {
   };
 }
 
-function icmpFields(bytes: Buffer): Fields {
+function icmpFields(bytes: Buffer, pseudo?: Buffer): Fields {
   const type = bytes.readUInt8(0);
-  const quotes = [3, 11, 12].includes(type) && bytes.length >= 36;
+  const isError = pseudo === undefined ? [3, 11, 12].includes(type) : type >= 1 && type <= 4;
+  const quotes = isError && bytes.length >= (pseudo === undefined ? 36 : 56);
+  const quoted = pseudo === undefined ? ipv4Layers : ipv6Layers;
   return {
     type,
     code: bytes.readUInt8(1),
     id: bytes.readUInt16BE(4),
     sequence: bytes.readUInt16BE(6),
-    checksumIsRight: isRight(bytes),
+    checksumIsRight: pseudo === undefined ? isRight(bytes) : isRight(pseudo, bytes),
     ...(quotes
-      ? { quoted: ipv4Layers(bytes.subarray(8), true) }
+      ? { quoted: quoted(bytes.subarray(8), true) }
       : { payload: bytes.subarray(8).toString('hex') }),
   };
 }
@@ -81,6 +84,7 @@ function layerOf(protocol: number, bytes: Buffer, pseudo: Buffer): Frame {
   if (protocol === 6 && bytes.length >= 20) return { tcp: tcpFields(bytes, pseudo) };
   if (protocol === 17 && bytes.length >= 8) return { udp: udpFields(bytes, pseudo) };
   if (protocol === 1 && bytes.length >= 8) return { icmp: icmpFields(bytes) };
+  if (protocol === 58 && bytes.length >= 8) return { icmp6: icmpFields(bytes, pseudo) };
   if (protocol === 132 && bytes.length >= 12) return { sctp: sctpFields(bytes) };
   return { rest: { bytes: bytes.toString('hex') } };
 }
@@ -111,6 +115,26 @@ function ipv4Layers(bytes: Buffer, isQuoted = false): Frame {
   return { ipv4, ...layerOf(protocol, body, pseudo) };
 }
 
+/** An extension header is left as it is. */
+function ipv6Layers(bytes: Buffer, isQuoted = false): Frame {
+  const protocol = bytes.readUInt8(6);
+  const payloadLength = bytes.readUInt16BE(4);
+  const body = bytes.subarray(40, isQuoted ? bytes.length : 40 + payloadLength);
+  const ipv6 = {
+    source: addressFromBytes(bytes, 8),
+    destination: addressFromBytes(bytes, 24),
+    ttl: bytes.readUInt8(7),
+    payloadLength,
+    protocol,
+  };
+  if (isQuoted) return { ipv6, l4: { bytes: body.subarray(0, 8).toString('hex') } };
+  const pseudo = Buffer.alloc(40);
+  bytes.copy(pseudo, 0, 8, 40);
+  pseudo.writeUInt32BE(body.length, 32);
+  pseudo.writeUInt32BE(protocol, 36);
+  return { ipv6, ...layerOf(protocol, body, pseudo) };
+}
+
 /** Layer → fields. */
 export function readFrame(bytes: Buffer): Frame {
   const type = bytes.readUInt16BE(12);
@@ -123,5 +147,6 @@ export function readFrame(bytes: Buffer): Frame {
   if (type === 0x0806 && body.length >= 28) return { ethernet, arp: arpFields(body) };
   if (type === 0x0800 && body.length >= 20 && (body.readUInt8(0) & 15) >= 5)
     return { ethernet, ...ipv4Layers(body) };
+  if (type === 0x86dd && body.length >= 40) return { ethernet, ...ipv6Layers(body) };
   return { ethernet, rest: { bytes: body.toString('hex') } };
 }

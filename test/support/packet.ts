@@ -3,6 +3,7 @@
  * replaced, so that what is expected is written as what was sent plus the difference. Lengths and checksums are right
  * unless a field says otherwise.
  */
+import { addressBytes } from '../../base/index.ts';
 import { crc32c, internetChecksum } from './checksum.ts';
 
 export interface Ethernet {
@@ -22,16 +23,20 @@ export interface Arp {
   protocol: number;
 }
 
-export interface Ipv4 {
+/** An IP header; the family is that of its destination. */
+export interface Ip {
   source: string;
   destination: string;
   ttl: number;
   id: number;
   version: number;
-  /** Whole words. */
+  /** IPv4: options, whole words. IPv6: extension headers, the first of which is a hop-by-hop header unless `extension` says else. */
   options: Buffer;
+  extension?: number;
   protocol?: number;
+  /** Of the packet. IPv6 writes down how much of it is behind the fixed header. */
   totalLength?: number;
+  /** IPv4 only, as is the checksum. */
   headerLength?: number;
   checksum?: number;
 }
@@ -67,7 +72,7 @@ export interface Sctp {
   tag: number;
 }
 
-/** What lies above IPv4: how it is written, given the addresses. */
+/** What lies above IP: how it is written, given the addresses. */
 type Layer =
   | { kind: 'tcp'; fields: Tcp }
   | { kind: 'udp'; fields: Udp }
@@ -78,14 +83,16 @@ type Layer =
 interface Parts {
   ethernet: Ethernet;
   arp?: Arp;
-  ipv4?: Ipv4;
+  ip?: Ip;
   layer: Layer;
   payload: Buffer;
   cut?: { offset: number; length: number };
 }
 
-const ETHERTYPE = { ipv4: 0x0800, arp: 0x0806 } as const;
-const PROTOCOL = { icmp: 1, tcp: 6, udp: 17, sctp: 132, raw: 253 } as const;
+const ETHERTYPE = { ipv4: 0x0800, arp: 0x0806, ipv6: 0x86dd } as const;
+const PROTOCOL = { icmp: 1, tcp: 6, udp: 17, sctp: 132, raw: 253, icmp6: 58 } as const;
+const EXTENSION = { hopByHop: 0, fragment: 44 } as const;
+const HEADER6 = 40;
 const FLAGS = 'FSRPAU';
 const MORE_FRAGMENTS = 0x2000;
 export const NO_MAC = '00:00:00:00:00:00';
@@ -97,14 +104,20 @@ const DEFAULT_TCP: Tcp = {
   sequence: 1,
   acknowledgement: 0,
 };
-const DEFAULT_IPV4 = { ttl: 64, id: 1, version: 4, options: Buffer.alloc(0) };
+const DEFAULT_IP = { ttl: 64, id: 1, options: Buffer.alloc(0) };
 
 export function macBytes(mac: string): Buffer {
   return Buffer.from(mac.replaceAll(':', ''), 'hex');
 }
 
-function ipBytes(address: string): Buffer {
-  return Buffer.from(address.split('.').map(Number));
+export function is6(address: string): boolean {
+  return address.includes(':');
+}
+
+/** Four bytes or sixteen. */
+export function ipBytes(address: string): Buffer {
+  const bytes = addressBytes(address);
+  return is6(address) ? bytes : bytes.subarray(12);
 }
 
 function words(...values: number[]): Buffer {
@@ -119,11 +132,16 @@ function longs(...values: number[]): Buffer {
   return bytes;
 }
 
-function pseudoHeader(ip: Ipv4, protocol: number, length: number): Buffer {
-  return Buffer.concat([ipBytes(ip.source), ipBytes(ip.destination), words(protocol, length)]);
+function pseudoHeader(ip: Ip, protocol: number, length: number): Buffer {
+  const counted = is6(ip.destination) ? longs(length, protocol) : words(protocol, length);
+  return Buffer.concat([ipBytes(ip.source), ipBytes(ip.destination), counted]);
 }
 
-function tcpBytes(tcp: Tcp, payload: Buffer, ip: Ipv4): Buffer {
+function protocolOf(kind: Layer['kind'], ip: Ip): number {
+  return kind === 'icmp' && is6(ip.destination) ? PROTOCOL.icmp6 : PROTOCOL[kind];
+}
+
+function tcpBytes(tcp: Tcp, payload: Buffer, ip: Ip): Buffer {
   const flags = tcp.flags.split('').reduce((bits, letter) => bits | (1 << FLAGS.indexOf(letter)), 0);
   const offset = (tcp.headerLength ?? 20) / 4;
   const head = Buffer.concat([
@@ -136,16 +154,17 @@ function tcpBytes(tcp: Tcp, payload: Buffer, ip: Ipv4): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-function udpBytes(udp: Udp, payload: Buffer, ip: Ipv4): Buffer {
+function udpBytes(udp: Udp, payload: Buffer, ip: Ip): Buffer {
   const head = words(udp.sourcePort, udp.destinationPort, 8 + payload.length, 0);
   const sum = internetChecksum(pseudoHeader(ip, PROTOCOL.udp, head.length + payload.length), head, payload);
   head.writeUInt16BE(udp.checksum ?? (sum || 0xffff), 6);
   return Buffer.concat([head, payload]);
 }
 
-function icmpBytes(icmp: Icmp, payload: Buffer): Buffer {
+function icmpBytes(icmp: Icmp, payload: Buffer, ip: Ip): Buffer {
   const head = words((icmp.type << 8) | icmp.code, 0, icmp.id, icmp.sequence);
-  head.writeUInt16BE(internetChecksum(head, payload), 2);
+  const covered = is6(ip.destination) ? [pseudoHeader(ip, PROTOCOL.icmp6, 8 + payload.length)] : [];
+  head.writeUInt16BE(internetChecksum(...covered, head, payload), 2);
   return Buffer.concat([head, payload]);
 }
 
@@ -155,14 +174,14 @@ function sctpBytes(sctp: Sctp, payload: Buffer): Buffer {
   return bytes;
 }
 
-function layerBytes(layer: Layer, payload: Buffer, ip: Ipv4): Buffer {
+function layerBytes(layer: Layer, payload: Buffer, ip: Ip): Buffer {
   switch (layer.kind) {
     case 'tcp':
       return tcpBytes(layer.fields, payload, ip);
     case 'udp':
       return udpBytes(layer.fields, payload, ip);
     case 'icmp':
-      return icmpBytes(layer.fields, payload);
+      return icmpBytes(layer.fields, payload, ip);
     case 'sctp':
       return sctpBytes(layer.fields, payload);
     case 'raw':
@@ -170,20 +189,42 @@ function layerBytes(layer: Layer, payload: Buffer, ip: Ipv4): Buffer {
   }
 }
 
-function ipv4Bytes(ip: Ipv4, above: { protocol: number; fragment: number; bytes: Buffer }): Buffer {
+/** What an IP header carries, whole or as a fragment. */
+interface Above {
+  protocol: number;
+  bytes: Buffer;
+  cut?: { offset: number; more: boolean };
+}
+
+function ipv4Bytes(ip: Ip, { protocol, bytes, cut }: Above): Buffer {
   const length = 20 + ip.options.length;
+  const fragment = cut === undefined ? 0 : (cut.offset / 8) | (cut.more ? MORE_FRAGMENTS : 0);
   const head = Buffer.concat([
     words(
       (ip.version << 12) | (((ip.headerLength ?? length) / 4) << 8),
-      ip.totalLength ?? length + above.bytes.length,
+      ip.totalLength ?? length + bytes.length,
     ),
-    words(ip.id, above.fragment, (ip.ttl << 8) | (ip.protocol ?? above.protocol), 0),
+    words(ip.id, fragment, (ip.ttl << 8) | (ip.protocol ?? protocol), 0),
     ipBytes(ip.source),
     ipBytes(ip.destination),
     ip.options,
   ]);
   head.writeUInt16BE(ip.checksum ?? internetChecksum(head), 10);
-  return Buffer.concat([head, above.bytes]);
+  return Buffer.concat([head, bytes]);
+}
+
+function ipv6Bytes(ip: Ip, { protocol, bytes, cut }: Above): Buffer {
+  const upper = ip.protocol ?? protocol;
+  const fragment =
+    cut === undefined
+      ? Buffer.alloc(0)
+      : Buffer.concat([words(upper << 8, cut.offset | (cut.more ? 1 : 0)), longs(ip.id)]);
+  const behind = Buffer.concat([ip.options, fragment, bytes]);
+  const inner = cut === undefined ? upper : EXTENSION.fragment;
+  const next = ip.options.length > 0 ? (ip.extension ?? EXTENSION.hopByHop) : inner;
+  const length = ip.totalLength === undefined ? behind.length : ip.totalLength - HEADER6;
+  const head = words(ip.version << 12, 0, length, (next << 8) | ip.ttl);
+  return Buffer.concat([head, ipBytes(ip.source), ipBytes(ip.destination), behind]);
 }
 
 function arpBytes(arp: Arp): Buffer {
@@ -216,9 +257,10 @@ export class Packet {
     return this.#with({ arp: { ...arp, ...change } });
   }
 
-  ipv4(change: Partial<Ipv4>): Packet {
-    const ipv4 = this.#parts.ipv4 ?? { source: '0.0.0.0', destination: '0.0.0.0', ...DEFAULT_IPV4 };
-    return this.#with({ ipv4: { ...ipv4, ...change } });
+  ip(change: Partial<Ip>): Packet {
+    const { source = '0.0.0.0', destination = '0.0.0.0' } = change;
+    const fresh = { source, destination, ...DEFAULT_IP, version: is6(destination) ? 6 : 4 };
+    return this.#with({ ip: { ...(this.#parts.ip ?? fresh), ...change } });
   }
 
   tcp(change: Partial<Tcp> = {}): Packet {
@@ -237,9 +279,10 @@ export class Packet {
   }
 
   icmp(change: Partial<Icmp> = {}): Packet {
-    const { layer } = this.#parts;
+    const { layer, ip } = this.#parts;
+    const type = ip !== undefined && is6(ip.destination) ? 128 : 8;
     const fields = {
-      ...(layer.kind === 'icmp' ? layer.fields : { type: 8, code: 0, id: 7, sequence: 1 }),
+      ...(layer.kind === 'icmp' ? layer.fields : { type, code: 0, id: 7, sequence: 1 }),
       ...change,
     };
     return this.#with({ layer: { kind: 'icmp', fields } });
@@ -260,32 +303,38 @@ export class Packet {
 
   /** An ICMP error about `packet`: its IP header and the first eight bytes behind it (RFC 792). */
   quoting(packet: Packet): Packet {
-    return this.payload(packet.datagram().subarray(0, 28));
+    return this.payload(packet.datagram().subarray(0, packet.is6 ? HEADER6 + 8 : 28));
   }
 
-  /** The part of the datagram from `offset` on, as a fragment (RFC 791); offset in bytes, a multiple of eight. */
+  /** The part of the datagram from `offset` on, as a fragment; offset in bytes, a multiple of eight. */
   fragment(offset: number, length: number): Packet {
     return this.#with({ cut: { offset, length } });
   }
 
   /** From the IP header on. */
   datagram(): Buffer {
-    const { ipv4, layer, payload, cut } = this.#parts;
-    if (ipv4 === undefined) return payload;
-    const whole = layerBytes(layer, payload, ipv4);
-    const protocol = PROTOCOL[layer.kind];
-    if (cut === undefined) return ipv4Bytes(ipv4, { protocol, fragment: 0, bytes: whole });
-    const end = cut.offset + cut.length;
-    const fragment = (cut.offset / 8) | (end < whole.length ? MORE_FRAGMENTS : 0);
-    return ipv4Bytes(ipv4, { protocol, fragment, bytes: whole.subarray(cut.offset, end) });
+    const { ip, layer, payload, cut } = this.#parts;
+    if (ip === undefined) return payload;
+    const whole = layerBytes(layer, payload, ip);
+    const protocol = protocolOf(layer.kind, ip);
+    const write = this.is6 ? ipv6Bytes : ipv4Bytes;
+    if (cut === undefined) return write(ip, { protocol, bytes: whole });
+    const { offset } = cut;
+    const end = offset + cut.length;
+    const more = end < whole.length;
+    return write(ip, { protocol, cut: { offset, more }, bytes: whole.subarray(offset, end) });
   }
 
   /** The frame. */
   bytes(): Buffer {
     const { ethernet, arp } = this.#parts;
-    const type = ethernet.type ?? (arp === undefined ? ETHERTYPE.ipv4 : ETHERTYPE.arp);
+    const type = ethernet.type ?? ETHERTYPE[arp !== undefined ? 'arp' : this.is6 ? 'ipv6' : 'ipv4'];
     const body = arp === undefined ? this.datagram() : arpBytes(arp);
     return Buffer.concat([macBytes(ethernet.destination), macBytes(ethernet.source), words(type), body]);
+  }
+
+  get is6(): boolean {
+    return is6(this.#parts.ip?.destination ?? '');
   }
 
   #with(change: Partial<Parts>): Packet {
