@@ -83,7 +83,7 @@ async function drops(host: LabHost): Promise<Map<number, number>> {
 function datagram(from: Place, to: Place, tag: string): Packet {
   return new Packet()
     .ethernet({ source: from.mac, destination: from.gatewayMac })
-    .ipv4({ source: from.ip, destination: to.ip })
+    .ip({ source: from.ip, destination: to.ip })
     .udp({ sourcePort: 40_000, destinationPort: PORT })
     .payload(Buffer.from([tag.charCodeAt(0), 0, 0, 0, 0, 0, 0, 0]));
 }
@@ -124,17 +124,17 @@ security.test('raw frames: whatever the container writes, it speaks for itself a
   const own = (tag: string): Packet => datagram(hostile, victim, tag);
   const long = own('j').payload(Buffer.alloc(64, 'j'));
   const frames: [what: string, reason: number, frames: Packet[]][] = [
-    ['the address of a friend', 132, [own('a').ipv4({ source: friend.ip })]],
+    ['the address of a friend', 132, [own('a').ip({ source: friend.ip })]],
     ['the MAC of a friend', 130, [own('b').ethernet({ source: friend.mac })]],
-    ['both', 130, [own('c').ipv4({ source: friend.ip }).ethernet({ source: friend.mac })]],
+    ['both', 130, [own('c').ip({ source: friend.ip }).ethernet({ source: friend.mac })]],
     ['past the gateway', 131, [own('d').ethernet({ destination: victim.mac })]],
     ['to everybody', 131, [own('e').ethernet({ destination: BROADCAST })]],
-    ['a source route', 213, [own('f').ipv4({ options: SOURCE_ROUTE })]],
+    ['a source route', 213, [own('f').ip({ options: SOURCE_ROUTE })]],
     ['another protocol', 139, [own('g').ethernet({ type: 0x88cc })]],
     [
       'an offer of DHCP',
       150,
-      [own('h').ipv4({ destination: '255.255.255.255' }).udp({ sourcePort: 67, destinationPort: 68 })],
+      [own('h').ip({ destination: '255.255.255.255' }).udp({ sourcePort: 67, destinationPort: 68 })],
     ],
     ['in its own name', 133, [own('i')]],
     [
@@ -192,7 +192,7 @@ security.test(
     await start(host, 'steady', { network: NETWORK, labels: ['role=friend'], command: sendCommand(stream) });
     const syn = new Packet()
       .ethernet({ source: hostile.mac, destination: hostile.gatewayMac })
-      .ipv4({ source: hostile.ip, destination: victim.ip })
+      .ip({ source: hostile.ip, destination: victim.ip })
       .tcp({ sourcePort: 1, destinationPort: 80, flags: 'S' });
     // the source port alone counts up; twice as many connections as there is room for, each spoken on twice
     const frames = [80, 81, 82].map((destinationPort) => syn.tcp({ destinationPort }).bytes());
