@@ -35,8 +35,8 @@ enum drop_reason {
 	DROP_POLICY_DENY = 181,
 	DROP_VLAN = 182,
 	DROP_TTL_EXCEEDED = 196,
-	DROP_MULTICAST =
-		201, /* said to the neighbourhood, which ends at the host side: counted, and told at TRACE_MAX only */
+	/* said to the neighbourhood, which ends at the host side: counted, and told at TRACE_MAX only */
+	DROP_MULTICAST = 201,
 	DROP_NO_UPLINK = 210,
 	DROP_INTERNAL_NETWORK = 211,
 	DROP_NO_MASQUERADE_PORT = 212,
