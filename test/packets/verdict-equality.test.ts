@@ -1,0 +1,183 @@
+/**
+ * Random policies on random endpoints: the maps written as the agent writes them, real packets through the real programs,
+ * `policy trace` and a model that reads the rules one by one must give the same verdicts, side by side.
+ */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import * as fc from 'fast-check';
+import type { Event } from '../../bpf/index.ts';
+import { parsePolicy, trace } from '../../policy/index.ts';
+import type { Rule, TracePort, TraceResult } from '../../policy/index.ts';
+import { type ModelContext, type ModelPeer, model } from '../../policy/model.test-support.ts';
+import * as random from '../../policy/random-policy.test-support.ts';
+import { host } from '../support/cast.ts';
+import type { Role } from '../support/cast.ts';
+import type { Packet } from '../support/packet.ts';
+import { entering, forwarded, leaving, packetFrom, packetTo } from './case.ts';
+import type { Where } from './case.ts';
+import { EnforcedRig, PLACES } from './enforced-rig.ts';
+import { Rig } from './rig.ts';
+
+const POLICIES = Number(process.env['WEIR_RANDOM_POLICIES'] ?? 200);
+const FLOWS = 30;
+const VERDICT = 5;
+const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132, ICMP: 1 } as const;
+const ECHO_REQUEST = 8;
+
+const rig = new Rig();
+const enforced = new EnforcedRig(rig);
+after(() => rig.close());
+
+type Direction = 'ingress' | 'egress';
+type Protocol = keyof typeof PROTOCOLS;
+
+interface Flow {
+  /** Places in the cast, or somebody who has no policy. */
+  from: number | ModelPeer;
+  to: number | ModelPeer;
+  protocol: Protocol;
+  port: number;
+}
+
+const outside = fc.oneof(
+  fc.constant<ModelPeer>({ kind: 'reserved', name: 'host' }),
+  fc
+    .constantFrom('10.1.2.3', '10.1.2.4', '10.1.9.9', '10.2.0.1', '192.0.2.7', '192.0.2.200', '203.0.113.1')
+    .map((address): ModelPeer => ({ kind: 'address', address })),
+);
+const place = fc.nat({ max: PLACES.length - 1 });
+const flow: fc.Arbitrary<Flow> = fc
+  .record({
+    ends: fc.oneof(
+      { weight: 3, arbitrary: fc.tuple(place, place).filter(([a, b]) => a !== b) },
+      { weight: 1, arbitrary: fc.tuple(place, outside) },
+      { weight: 1, arbitrary: fc.tuple(outside, place) },
+    ),
+    protocol: fc.constantFrom(...(Object.keys(PROTOCOLS) as Protocol[])),
+    port: fc.constantFrom(1, 53, 63, 64, 79, 80, 81, 82, 127, 128, 443, 1023, 1024, 65_535),
+  })
+  .map(({ ends: [from, to], protocol, port }) => {
+    return { from, to, protocol, port: protocol === 'ICMP' ? ECHO_REQUEST : port };
+  });
+
+/** Whoever is in a place is on a network, or not known yet. */
+const inhabitant = random.subject.filter((peer) => peer.kind !== 'endpoint' || peer.networks.length > 0);
+const scene = fc.record({
+  texts: random.rules,
+  inhabitants: fc.array(inhabitant, { minLength: PLACES.length, maxLength: PLACES.length }),
+  context: random.context,
+  flows: fc.array(flow, { minLength: FLOWS, maxLength: FLOWS }),
+});
+
+let sourcePort = 1024;
+
+/** A packet that opens a connection of its own. */
+function opening(base: Packet, { protocol, port }: Flow): Packet {
+  sourcePort = sourcePort === 60_999 ? 1024 : sourcePort + 1;
+  const ports = { sourcePort, destinationPort: port };
+  if (protocol === 'TCP') return base.tcp({ ...ports, flags: 'S' });
+  if (protocol === 'UDP') return base.udp(ports);
+  if (protocol === 'SCTP') return base.sctp(ports);
+  return base.icmp({ type: ECHO_REQUEST, id: sourcePort });
+}
+
+function addressOf(peer: ModelPeer): string {
+  return peer.kind === 'address' ? peer.address : host.ip;
+}
+
+/** Where the datapath meets the flow, and how it looks there. */
+function packetOf(flow: Flow): { where: Where; packet: Packet } {
+  const { from, to } = flow;
+  const roleOf = (at: number): Role => PLACES[at]!;
+  if (typeof from === 'number') {
+    const destination = typeof to === 'number' ? roleOf(to).ip : addressOf(to);
+    return { where: leaving(roleOf(from)), packet: opening(packetFrom(roleOf(from), destination), flow) };
+  }
+  const receiver = roleOf(to as number);
+  const where = from.kind === 'address' ? forwarded(receiver) : entering(receiver);
+  return { where, packet: opening(packetTo(receiver, addressOf(from)), flow) };
+}
+
+interface Verdict {
+  reason: number;
+  rule: number;
+}
+
+/** What the datapath decided, per side that it asked. */
+function datapath(flow: Flow): Partial<Record<Direction, Verdict>> {
+  const { where, packet } = packetOf(flow);
+  const { events } = rig.send(where.program, where.device, packet.bytes(), where.from);
+  const said = events.filter(({ type }) => type === VERDICT);
+  const pairs = said.map(({ direction, reason, rule }: Event) => {
+    return [direction === 1 ? 'ingress' : 'egress', { reason, rule }] as const;
+  });
+  return Object.fromEntries(pairs);
+}
+
+interface World {
+  rules: Rule[];
+  inhabitants: ModelPeer[];
+  context: ModelContext;
+}
+
+const seen = { allowed: 0, denied: 0, byRule: 0, traced: 0 };
+
+/** One flow by all three; they must agree on both sides, as far as the datapath asked. */
+function compare(flow: Flow, { rules, inhabitants, context }: World): void {
+  const peerOf = (end: number | ModelPeer): ModelPeer => (typeof end === 'number' ? inhabitants[end]! : end);
+  const [source, destination] = [peerOf(flow.from), peerOf(flow.to)];
+  const port: TracePort = { port: flow.port, protocol: flow.protocol };
+  const sides = { source: enforced.labelsOf(source), destination: enforced.labelsOf(destination) };
+  const traced = trace(enforced.compiled, { ...sides, dports: [port] }, enforced.context);
+  const verdicts = datapath(flow);
+  const about = JSON.stringify({ flow, source, destination, verdicts, traced });
+  const packet = { protocol: PROTOCOLS[flow.protocol], port: flow.port };
+  let isOver = false;
+  for (const direction of ['egress', 'ingress'] as const) {
+    const [subject, peer] = direction === 'egress' ? [source, destination] : [destination, source];
+    const hasPolicy: boolean = typeof (direction === 'egress' ? flow.from : flow.to) === 'number' && !isOver;
+    const verdict = verdicts[direction];
+    assert.equal(verdict !== undefined, hasPolicy, `${direction} is asked: ${about}`);
+    if (verdict === undefined) continue;
+    const expected = model(rules, { direction, subject, peer, ...packet }, context);
+    assert.equal(verdict.reason, expected.reason, `${direction}, model: ${about}`);
+    if (verdict.reason !== 133) assert.ok(expected.because.includes(verdict.rule), `${direction}: ${about}`);
+    assertTraced(traced, direction, verdict, about);
+    isOver = verdict.reason !== 0;
+    count(verdict);
+  }
+  assert.equal(traced.verdict, isOver ? 'denied' : 'allowed', about);
+}
+
+function assertTraced(
+  traced: TraceResult,
+  direction: Direction,
+  { reason, rule }: Verdict,
+  about: string,
+): void {
+  assert.equal(traced[direction] === 'denied', reason !== 0, `${direction}, trace: ${about}`);
+  const match = traced.matched.find((each) => each.direction === direction);
+  assert.equal(match?.rule, reason === 133 ? undefined : rule, `${direction}, rule of the trace: ${about}`);
+  seen.traced++;
+}
+
+function count({ reason, rule }: Verdict): void {
+  seen[reason === 0 ? 'allowed' : 'denied']++;
+  if (rule > 0) seen.byRule++;
+}
+
+test(`${POLICIES} random policies: datapath, trace and model agree on every flow`, (context) => {
+  fc.assert(
+    fc.property(scene, ({ texts, inhabitants, context, flows }) => {
+      const rules = parsePolicy(JSON.stringify(texts), 'random');
+      enforced.become(rules, inhabitants, context.mode);
+      for (const flow of flows) compare(flow, { rules, inhabitants, context });
+    }),
+    { numRuns: POLICIES },
+  );
+  context.diagnostic(`verdicts: ${JSON.stringify(seen)}`);
+  assert.ok(
+    Math.min(seen.allowed, seen.denied, seen.byRule) > POLICIES,
+    `one-sided: ${JSON.stringify(seen)}`,
+  );
+});
