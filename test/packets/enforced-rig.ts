@@ -5,7 +5,7 @@ import { PolicyMap } from '../../datapath/policy-map.ts';
 import { canonicalLabels, CidrIdentities, networkLabel, RESERVED } from '../../identity/index.ts';
 import type { CompiledPolicy, PolicyContext, PolicyMode, Rule } from '../../policy/index.ts';
 import type { ModelPeer } from '../../policy/model.test-support.ts';
-import { client, db, host, nobody, stranger, uplink, web } from '../support/cast.ts';
+import { CASTS, client, db, stranger, web } from '../support/cast.ts';
 import type { Rig } from './rig.ts';
 
 /** Where random endpoints live: one each, all of different containers. */
@@ -25,7 +25,10 @@ export class EnforcedRig {
     this.#rig = rig;
     rig.reset();
     const ipcache = new Ipcache(rig.maps.ipcache);
-    ipcache.update({ cluster: [nobody.cidr], host: [host.ip, uplink.ip] });
+    ipcache.update({
+      cluster: CASTS.map(({ nobody }) => nobody.cidr),
+      host: CASTS.flatMap(({ host, uplink }) => [host.ip, uplink.ip]),
+    });
     const cidrs = new CidrIdentities(ipcache.sources.policy);
     const mode = (): PolicyMode => this.#mode;
     const context: PolicyContext = {

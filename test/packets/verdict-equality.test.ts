@@ -10,8 +10,8 @@ import { parsePolicy, trace } from '../../policy/index.ts';
 import type { Rule, TracePort, TraceResult } from '../../policy/index.ts';
 import { type ModelContext, type ModelPeer, model } from '../../policy/model.test-support.ts';
 import * as random from '../../policy/random-policy.test-support.ts';
-import { host } from '../support/cast.ts';
-import type { Role } from '../support/cast.ts';
+import { CASTS } from '../support/cast.ts';
+import type { Cast, Role } from '../support/cast.ts';
 import type { Packet } from '../support/packet.ts';
 import { entering, forwarded, leaving, packetFrom, packetTo } from './case.ts';
 import type { Where } from './case.ts';
@@ -21,8 +21,8 @@ import { Rig } from './rig.ts';
 const POLICIES = Number(process.env['WEIR_RANDOM_POLICIES'] ?? 200);
 const FLOWS = 30;
 const VERDICT = 5;
-const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132, ICMP: 1 } as const;
-const ECHO_REQUEST = 8;
+const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132, ICMP: 1, ICMPv6: 58 } as const;
+const OVER = ['TCP', 'UDP', 'SCTP', 'ICMP'] as const;
 
 const rig = new Rig();
 const enforced = new EnforcedRig(rig);
@@ -32,6 +32,7 @@ type Direction = 'ingress' | 'egress';
 type Protocol = keyof typeof PROTOCOLS;
 
 interface Flow {
+  cast: Cast;
   /** Places in the cast, or somebody who has no policy. */
   from: number | ModelPeer;
   to: number | ModelPeer;
@@ -39,26 +40,30 @@ interface Flow {
   port: number;
 }
 
-const outside = fc.oneof(
-  fc.constant<ModelPeer>({ kind: 'reserved', name: 'host' }),
-  fc
-    .constantFrom('10.1.2.3', '10.1.2.4', '10.1.9.9', '10.2.0.1', '192.0.2.7', '192.0.2.200', '203.0.113.1')
-    .map((address): ModelPeer => ({ kind: 'address', address })),
-);
+const OUTSIDE = {
+  IPv4: ['10.1.2.3', '10.1.2.4', '10.1.9.9', '10.2.0.1', '192.0.2.7', '192.0.2.200', '203.0.113.1'],
+  IPv6: ['fd00:1::5', 'fd00:1::6', 'fd77::1', '2001:db8:5::1'],
+};
+const outsideOf = ({ family }: Cast): fc.Arbitrary<ModelPeer> =>
+  fc.oneof(
+    fc.constant<ModelPeer>({ kind: 'reserved', name: 'host' }),
+    fc.constantFrom(...OUTSIDE[family]).map((address): ModelPeer => ({ kind: 'address', address })),
+  );
 const place = fc.nat({ max: PLACES.length - 1 });
-const flow: fc.Arbitrary<Flow> = fc
-  .record({
-    ends: fc.oneof(
-      { weight: 3, arbitrary: fc.tuple(place, place).filter(([a, b]) => a !== b) },
-      { weight: 1, arbitrary: fc.tuple(place, outside) },
-      { weight: 1, arbitrary: fc.tuple(outside, place) },
-    ),
-    protocol: fc.constantFrom(...(Object.keys(PROTOCOLS) as Protocol[])),
-    port: fc.constantFrom(1, 53, 63, 64, 79, 80, 81, 82, 127, 128, 443, 1023, 1024, 65_535),
-  })
-  .map(({ ends: [from, to], protocol, port }) => {
-    return { from, to, protocol, port: protocol === 'ICMP' ? ECHO_REQUEST : port };
-  });
+const endsOf = (cast: Cast): fc.Arbitrary<[number | ModelPeer, number | ModelPeer]> =>
+  fc.oneof(
+    { weight: 3, arbitrary: fc.tuple(place, place).filter(([a, b]) => a !== b) },
+    { weight: 1, arbitrary: fc.tuple(place, outsideOf(cast)) },
+    { weight: 1, arbitrary: fc.tuple(outsideOf(cast), place) },
+  );
+const port = fc.constantFrom(1, 53, 63, 64, 79, 80, 81, 82, 127, 128, 443, 1023, 1024, 65_535);
+const flow: fc.Arbitrary<Flow> = fc.constantFrom(...CASTS).chain((cast) =>
+  fc.record({ ends: endsOf(cast), over: fc.constantFrom(...OVER), port }).map(({ ends, over, port }) => {
+    const [from, to] = ends;
+    if (over !== 'ICMP') return { cast, from, to, protocol: over, port };
+    return { cast, from, to, protocol: cast.family === 'IPv4' ? over : 'ICMPv6', port: cast.icmp.echo };
+  }),
+);
 
 /** Whoever is in a place is on a network, or not known yet. */
 const inhabitant = random.subject.filter((peer) => peer.kind !== 'endpoint' || peer.networks.length > 0);
@@ -78,24 +83,26 @@ function opening(base: Packet, { protocol, port }: Flow): Packet {
   if (protocol === 'TCP') return base.tcp({ ...ports, flags: 'S' });
   if (protocol === 'UDP') return base.udp(ports);
   if (protocol === 'SCTP') return base.sctp(ports);
-  return base.icmp({ type: ECHO_REQUEST, id: sourcePort });
+  return base.icmp({ type: port, id: sourcePort });
 }
 
-function addressOf(peer: ModelPeer): string {
-  return peer.kind === 'address' ? peer.address : host.ip;
+function addressOf(peer: ModelPeer, cast: Cast): string {
+  return peer.kind === 'address' ? peer.address : cast.host.ip;
 }
+
+const ipOf = ({ ip4, ip6 }: Role, { family }: Cast): string => (family === 'IPv4' ? ip4 : ip6);
 
 /** Where the datapath meets the flow, and how it looks there. */
 function packetOf(flow: Flow): { where: Where; packet: Packet } {
-  const { from, to } = flow;
+  const { cast, from, to } = flow;
   const roleOf = (at: number): Role => PLACES[at]!;
   if (typeof from === 'number') {
-    const destination = typeof to === 'number' ? roleOf(to).ip : addressOf(to);
+    const destination = typeof to === 'number' ? ipOf(roleOf(to), cast) : addressOf(to, cast);
     return { where: leaving(roleOf(from)), packet: opening(packetFrom(roleOf(from), destination), flow) };
   }
   const receiver = roleOf(to as number);
   const where = from.kind === 'address' ? forwarded(receiver) : entering(receiver);
-  return { where, packet: opening(packetTo(receiver, addressOf(from)), flow) };
+  return { where, packet: opening(packetTo(receiver, addressOf(from, cast)), flow) };
 }
 
 interface Verdict {
@@ -130,7 +137,13 @@ function compare(flow: Flow, { rules, inhabitants, context }: World): void {
   const sides = { source: enforced.labelsOf(source), destination: enforced.labelsOf(destination) };
   const traced = trace(enforced.compiled, { ...sides, dports: [port] }, enforced.context);
   const verdicts = datapath(flow);
-  const about = JSON.stringify({ flow, source, destination, verdicts, traced });
+  const about = JSON.stringify({
+    flow: { ...flow, cast: flow.cast.family },
+    source,
+    destination,
+    verdicts,
+    traced,
+  });
   const packet = { protocol: PROTOCOLS[flow.protocol], port: flow.port };
   let isOver = false;
   for (const direction of ['egress', 'ingress'] as const) {
@@ -166,7 +179,7 @@ function count({ reason, rule }: Verdict): void {
   if (rule > 0) seen.byRule++;
 }
 
-test(`${POLICIES} random policies: datapath, trace and model agree on every flow`, (context) => {
+test(`${POLICIES} random policies: datapath, trace and model agree on every flow of both families`, (context) => {
   fc.assert(
     fc.property(scene, ({ texts, inhabitants, context, flows }) => {
       const rules = parsePolicy(JSON.stringify(texts), 'random');
