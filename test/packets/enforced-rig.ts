@@ -16,6 +16,7 @@ const SPACES: Record<string, number> = { front: 2, back: 3, open1: 1, open2: 1 }
 export class EnforcedRig {
   readonly #rig: Rig;
   readonly #enforcement: Enforcement;
+  readonly #policyMap: PolicyMap;
   readonly #numbers = new Map<string, number>();
   #present = new Map<number, string[]>();
   #mode: PolicyMode = 'default';
@@ -38,9 +39,15 @@ export class EnforcedRig {
       spaceOf: (network) => SPACES[network] ?? 0,
     };
     const policyMap = new PolicyMap(rig.maps);
+    this.#policyMap = policyMap;
     this.#enforcement = new Enforcement({ policyMap, ipcache, cidrs, context });
     this.#enforcement.admit(RESERVED.init, ['reserved:init']);
     this.#enforcement.commit();
+  }
+
+  /** Before the rig itself. */
+  close(): void {
+    this.#policyMap.close();
   }
 
   get compiled(): CompiledPolicy {

@@ -26,7 +26,10 @@ const OVER = ['TCP', 'UDP', 'SCTP', 'ICMP'] as const;
 
 const rig = new Rig();
 const enforced = new EnforcedRig(rig);
-after(() => rig.close());
+after(() => {
+  enforced.close();
+  rig.close();
+});
 
 type Direction = 'ingress' | 'egress';
 type Protocol = keyof typeof PROTOCOLS;
