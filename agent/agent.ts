@@ -5,10 +5,11 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cidrsOverlap, HostError, parseCidr, systemClock } from '../base/index.ts';
-import type { api, Cidr, Log } from '../base/index.ts';
+import { HostError, systemClock } from '../base/index.ts';
+import type { api, Log } from '../base/index.ts';
 import { EventStream } from '../bpf/index.ts';
-import { Datapath, ROUTE_TABLE } from '../datapath/index.ts';
+import { Datapath } from '../datapath/index.ts';
+import type { DatapathOptions } from '../datapath/index.ts';
 import {
   createNetworkDriver,
   createPluginApp,
@@ -25,6 +26,7 @@ import type { Store } from '../kvstore/index.ts';
 import { Monitor } from '../observe/index.ts';
 import { createApi } from './api.ts';
 import { lostEvents } from './bpf-views.ts';
+import { clusterPrefixes, hostRoutes } from './cluster-prefixes.ts';
 import { listenOnSocket, refuseLive } from './api-listen.ts';
 import type { Listener } from './api-listen.ts';
 import { STORE_FILE } from './config.ts';
@@ -118,29 +120,26 @@ export class Agent {
     const { config, log } = this.#options;
     const netlink = Netlink.open();
     this.#ends.add('netlink', () => netlink.close());
-    const cluster = parseCidr(config.clusterCidr);
-    refuseOverlap(cluster, hostRoutes(netlink));
+    const [ipv4, ipv6] = clusterPrefixes(config, hostRoutes(netlink));
     const identities = new IdentityAllocator({ store });
     await identities.load();
-    const nodePrefix = `${cluster.address}/${config.nodePrefixLength}`;
     const ipam = await Ipam.open({
       store,
-      clusterCidr: cluster.text,
-      nodePrefix,
+      ...ipv4,
+      ...(ipv6 && { ipv6 }),
       hostRoutes: () => hostRoutes(netlink),
     });
-    const networks = new Networks({
-      records: store,
-      now: () => systemClock.now(),
-      hostAddresses: [ipam.nodeAddress],
-    });
+    const { nodeAddresses } = ipam;
+    const now = (): number => systemClock.now();
+    const networks = new Networks({ records: store, now, hostAddresses: nodeAddresses });
     await networks.load();
+    const clusterCidrs = [ipv4.clusterCidr, ...(ipv6 ? [ipv6.clusterCidr] : [])];
     const labelsOf = (identity: number): string[] => labelsOfIdentity({ identities, datapath }, identity);
-    const datapath = await patiently(async () => this.#openDatapath({ cluster, ipam, networks, identities }));
-    const docker = new DockerClient({
-      socketPath: config.dockerSocket,
-      imageLabels: config.imageLabels,
-    });
+    const datapath = await patiently(async () =>
+      this.#openDatapath({ clusterCidrs, nodeAddresses, networks, identities }),
+    );
+    const { dockerSocket: socketPath, imageLabels } = config;
+    const docker = new DockerClient({ socketPath, imageLabels });
     const endpoints = new Endpoints({
       records: store,
       networks,
@@ -148,9 +147,9 @@ export class Agent {
       identities,
       filter: LabelFilter.parse(config.labels),
       docker,
-      clusterCidr: config.clusterCidr,
+      clusterCidrs,
       log: log.child('driver'),
-      now: () => systemClock.now(),
+      now,
     });
     const generations = new Generations();
     const policy = openPolicy(store, datapath, generations);
@@ -172,11 +171,14 @@ export class Agent {
   }
 
   #openDatapath({
-    cluster,
-    ipam,
+    clusterCidrs,
+    nodeAddresses,
     networks,
     identities,
-  }: { cluster: Cidr } & Pick<Parts, 'ipam' | 'networks' | 'identities'>): Datapath {
+  }: Pick<DatapathOptions, 'nodeAddresses'> & { clusterCidrs: string[] } & Pick<
+      Parts,
+      'networks' | 'identities'
+    >): Datapath {
     const { config, log } = this.#options;
     const datapath = new Datapath({
       bpffs: config.bpffs,
@@ -184,10 +186,10 @@ export class Agent {
       uplinks: config.uplink === undefined ? [] : [config.uplink],
       masqueradePorts: config.masqueradePorts,
       clusterCidrs: () => [
-        ...new Set([cluster.text, ...networks.list().flatMap((network) => network.pools)]),
+        ...new Set([...clusterCidrs, ...networks.list().flatMap((network) => network.pools)]),
       ],
       nativeCidrs: config.nativeCidr,
-      nodeAddress: ipam.nodeAddress,
+      nodeAddresses,
       context: { mode: config.policyMode, spaceOf: (name) => networks.spaceOf(name) ?? 0 },
       labelsOf: (identity) => identities.get(identity)?.labels ?? [],
     });
@@ -282,26 +284,4 @@ function openPolicy(store: Store, datapath: Datapath, generations: Generations):
       },
     },
   });
-}
-
-/** Prefixes that the host reaches on its own: no pool may cover them. */
-function hostRoutes(netlink: Netlink): Cidr[] {
-  return netlink
-    .routes()
-    .filter(
-      (route) => route.table !== ROUTE_TABLE && route.type === 'unicast' && !route.destination.endsWith('/0'),
-    )
-    .map((route) => parseCidr(route.destination));
-}
-
-function refuseOverlap(cluster: Cidr, routes: Cidr[]): void {
-  const other = routes.find((route) => cidrsOverlap(route, cluster));
-  if (other === undefined) return;
-  throw new HostError(
-    'CLUSTER_CIDR_OVERLAP',
-    `cluster CIDR ${cluster.text} overlaps the host's route to ${other.text}`,
-    {
-      hint: 'choose another range with --cluster-cidr',
-    },
-  );
 }

@@ -5,6 +5,7 @@ import {
   address,
   cidr,
   cidr4,
+  cidr6,
   directory,
   integerIn,
   interfaceName,
@@ -16,6 +17,10 @@ import {
   socketPath,
   type Reader,
 } from './config-value.ts';
+import { uniqueLocalPrefix } from './unique-local.ts';
+
+/** Of every cluster until it can be given one. */
+const CLUSTER_NAME = 'default';
 
 export interface Setting<T> {
   /** How --help calls the value. */
@@ -42,9 +47,15 @@ const labelSpec: Reader<string> = (text) => {
 /** Keys are names of the configuration; `flagOf` gives the flag. */
 export const SETTINGS = {
   clusterCidr: setting('<cidr>', 'addresses of all containers', '10.210.0.0/16', cidr4),
+  clusterCidr6: setting(
+    '<cidr>',
+    'IPv6 addresses of all containers, of which this host takes a /64',
+    () => uniqueLocalPrefix(CLUSTER_NAME),
+    cidr6,
+  ),
   nodePrefixLength: setting(
     '<bits>',
-    'size of the prefix that this host takes from them',
+    'size of the prefix that this host takes from --cluster-cidr',
     '24',
     integerIn(8, 30),
   ),
@@ -100,13 +111,12 @@ export type SettingName = keyof typeof SETTINGS;
 
 /** Settings of clusters and front ends to come. Accepted with the value that describes what weir does today. */
 export const LATER: Record<string, { today: string; isSwitch?: true }> = {
-  'cluster-cidr6': { today: '' },
   routing: { today: 'vxlan' },
   kvstore: { today: 'embedded' },
   etcd: { today: '' },
   join: { today: '' },
   'no-mdns': { today: 'true', isSwitch: true },
-  'cluster-name': { today: 'default' },
+  'cluster-name': { today: CLUSTER_NAME },
   'metrics-listen': { today: '' },
   'hubble-listen': { today: '' },
   'ui-listen': { today: '' },

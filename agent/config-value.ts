@@ -1,6 +1,9 @@
 /** Readers of single settings: text in, value out, or one line that says what would be right. */
 import { parseAddress, parseCidr, UserError } from '../base/index.ts';
 
+/** Length of a host's IPv6 prefix. */
+export const NODE_PREFIX6 = 64;
+
 export type Reader<T> = (text: string) => T;
 
 /** What is wrong with a value; `loadConfig` puts the place in front. */
@@ -40,6 +43,15 @@ export const cidr: Reader<string> = (text) => parseCidr(text).text;
 export const cidr4: Reader<string> = (text) => {
   const parsed = parseCidr(text);
   if (parsed.family !== 4) throw invalid(`"${text}" is not an IPv4 prefix`);
+  return parsed.text;
+};
+
+/** Room for at least one node's prefix. */
+export const cidr6: Reader<string> = (text) => {
+  const parsed = parseCidr(text);
+  if (parsed.family !== 6) throw invalid(`"${text}" is not an IPv6 prefix`);
+  if (parsed.length > NODE_PREFIX6)
+    throw invalid(`"${text}" has no room for the /${NODE_PREFIX6} of a host`, 'a /48 is usual');
   return parsed.text;
 };
 

@@ -30,6 +30,7 @@ test('the defaults are those of the contract', () => {
   assert.notEqual(nodeName, '');
   assert.deepEqual(config, {
     clusterCidr: '10.210.0.0/16',
+    clusterCidr6: 'fdff:5d26:b06c::/48',
     nodePrefixLength: 24,
     nodeAddress: undefined,
     uplink: undefined,

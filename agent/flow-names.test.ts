@@ -11,10 +11,10 @@ function endpoint(endpointId: number, containerName: string): Endpoint {
     hostInterface: `weir${endpointId}`,
     containerInterface: `weir${endpointId}c`,
     ifindex: 100 + endpointId,
-    ipv4: `10.210.0.${endpointId}`,
+    addresses: [`10.210.0.${endpointId}`, `fd00:210::${endpointId}`],
     mac: '02:00:00:00:00:01',
     gatewayMac: '02:00:00:00:00:02',
-    gateway: '169.254.1.1',
+    gateways: ['169.254.1.1', 'fe80::1'],
     owner: { containerId: containerName, containerName, identity: 300, spaces: [], noWorld: false },
   };
 }
@@ -34,6 +34,7 @@ test('endpoints are known by number, and by address where an event has none', ()
   const names = flowNames(sources, new Generations());
   assert.equal(names.containerName(8, '10.210.0.7'), 'db');
   assert.equal(names.containerName(0, '10.210.0.7'), 'web');
+  assert.equal(names.containerName(0, 'fd00:210::8'), 'db');
   assert.equal(names.containerName(9, '10.210.0.7'), undefined);
   assert.equal(names.interfaceName(107), 'weir7');
   assert.equal(names.interfaceName(2), 'eth2');

@@ -55,8 +55,10 @@ export function flowNames(sources: FlowNameSources, generations: Generations): F
   const clock = new WallClock(systemClock);
   return {
     containerName: (number, address) =>
-      sources.endpoints().find((item) => (number === 0 ? item.ipv4 === address : item.endpointId === number))
-        ?.owner?.containerName,
+      sources
+        .endpoints()
+        .find((item) => (number === 0 ? item.addresses.includes(address) : item.endpointId === number))?.owner
+        ?.containerName,
     identityLabels: sources.labelsOf,
     ruleLabels: (rule, revision) => generations.ruleLabels(rule, revision),
     ruleLog: (rule, revision) => generations.ruleLog(rule, revision),

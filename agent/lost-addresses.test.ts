@@ -19,7 +19,13 @@ function rig(census: (signal: AbortSignal) => Promise<typeof CENSUS>): {
     asked.push(inUse);
     return { addresses: [], subnets: [] };
   };
-  const endpoints = { list: () => [{ ipv4: '10.210.0.9' }] as never };
+  const endpoints = {
+    list: () =>
+      [
+        { ipv4: '10.210.0.9', ipv6: '' },
+        { ipv4: '', ipv6: 'fd00::9' },
+      ] as never,
+  };
   return {
     asked,
     lost: new LostAddresses({ docker: { census }, ipam: { reconcile }, endpoints, log: silentLog }),
@@ -35,7 +41,7 @@ test('looks once, when Docker has repeated what the restart cut off; endpoints c
   assert.deepEqual(asked, []);
   context.mock.timers.tick(1);
   await turns();
-  assert.deepEqual(asked, [{ subnets: ['10.1.0.0/24'], addresses: ['10.210.0.5', '10.210.0.9'] }]);
+  assert.deepEqual(asked, [{ subnets: ['10.1.0.0/24'], addresses: ['10.210.0.5', '10.210.0.9', 'fd00::9'] }]);
   context.mock.timers.tick(100_000);
   await turns();
   assert.equal(asked.length, 1);

@@ -41,7 +41,7 @@ export class LostAddresses {
     try {
       const ask = (signal: AbortSignal): ReturnType<typeof docker.census> => docker.census(signal);
       const { subnets, addresses } = await withinMs(REQUEST_MS, ask, this.#stopping.signal);
-      const own = endpoints.list().map((endpoint) => endpoint.ipv4);
+      const own = endpoints.list().flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6].filter(Boolean));
       const freed = await ipam.reconcile({ subnets, addresses: [...addresses, ...own] });
       if (freed.addresses.length + freed.subnets.length > 0)
         log.info('freed what nobody has any more', freed);

@@ -13,7 +13,8 @@ const LABELS = new Map([
 
 const view = {
   ...{ key: 'e'.repeat(64), endpointId: 7, hostInterface: 'weir7', networkId: 'n1', network: 'app' },
-  ...{ containerId: 'c'.repeat(64), containerName: 'web', ipv4: '10.210.0.9', mac: '02:42:0a:d2:00:09' },
+  ...{ containerId: 'c'.repeat(64), containerName: 'web', ipv4: '10.210.0.9', ipv6: 'fd00::9' },
+  mac: '02:42:0a:d2:00:09',
   ...{ identity: 300, labels: [], state: 'ready' },
 };
 const network = {
@@ -35,8 +36,8 @@ const parts = {
     ipcache: { rangeOf: (id: number) => (id === RANGE ? '192.0.2.0/24' : undefined) },
     endpoints: {
       list: () => [
-        { ...view, owner: { identity: 300, containerName: 'web' } },
-        { ...view, ipv4: '10.210.0.8', endpointId: 8 },
+        { ...view, addresses: ['10.210.0.9', 'fd00::9'], owner: { identity: 300, containerName: 'web' } },
+        { ...view, addresses: ['10.210.0.8'], endpointId: 8 },
       ],
     },
     enforcement: {
@@ -113,6 +114,7 @@ test('addresses: endpoints first, also one that is nobody’s yet, then what the
     ]),
     [
       ['10.210.0.9/32', 300, 2, 'web'],
+      ['fd00::9/128', 300, 2, 'web'],
       ['10.210.0.8/32', 0, 0, ''],
       ['192.0.2.0/24', RANGE, 1, ''],
     ],

@@ -1,5 +1,6 @@
 /** The agent as its API sees it: questions answered from the parts, in the shapes of openapi.yaml. */
 import { release } from 'node:os';
+import { addressBits, familyOf } from '../base/index.ts';
 import type { api } from '../base/index.ts';
 import { isCidrIdentity, NETWORK_LABEL } from '../identity/index.ts';
 import { trace } from '../policy/index.ts';
@@ -50,7 +51,7 @@ function endpointViews({ endpoints, datapath, policy, labelsOf }: Parts): api.En
       containerName: view.containerName,
       endpointId: view.key,
       ipv4: view.ipv4,
-      ipv6: '',
+      ipv6: view.ipv6,
       mac: view.mac,
       identity: { id: view.identity, labels: labelsOf(view.identity) },
       state: view.state,
@@ -66,7 +67,7 @@ function networkViews({ networks, endpoints, datapath }: Parts): api.Network[] {
     id: network.id,
     name: network.name ?? '',
     subnets: network.pools,
-    gateways: [network.gateway4],
+    gateways: [network.gateway4, network.gateway6].filter((gateway) => gateway !== undefined),
     isolation: network.isolation,
     internal: network.internal,
     mtu: network.mtu ?? mtu,
@@ -91,13 +92,15 @@ function poolViews({ ipam, networks }: Parts): api.Pool[] {
 }
 
 function addressViews({ datapath, labelsOf }: Parts): api.Address[] {
-  const local = datapath.endpoints.list().map((endpoint) => ({
-    cidr: `${endpoint.ipv4}/32`,
-    identity: endpoint.owner?.identity ?? 0,
-    labels: endpoint.owner === undefined ? [] : labelsOf(endpoint.owner.identity),
-    containerName: endpoint.owner?.containerName ?? '',
-    endpoint: endpoint.endpointId,
-  }));
+  const local = datapath.endpoints.list().flatMap(({ addresses, owner, endpointId }) =>
+    addresses.map((address) => ({
+      cidr: `${address}/${addressBits(familyOf(address))}`,
+      identity: owner?.identity ?? 0,
+      labels: owner === undefined ? [] : labelsOf(owner.identity),
+      containerName: owner?.containerName ?? '',
+      endpoint: endpointId,
+    })),
+  );
   const others = bpfViews(datapath, labelsOf)
     .ipcache()
     .map(({ cidr, identity }) => ({

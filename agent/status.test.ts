@@ -3,15 +3,16 @@ import test from 'node:test';
 import type { Parts } from './parts.ts';
 import { statusOf } from './status.ts';
 
-const UPLINK = { ifindex: 2, name: 'eth0', mtu: 1500, address: '192.0.2.7' };
+const UPLINK = { ifindex: 2, name: 'eth0', mtu: 1500, ipv4: '192.0.2.7', ipv6: '2001:db8::7' };
 const POOL = { cidr: '10.210.0.0/24', allocated: 3, capacity: 254, isFull: false };
+const POOL6 = { cidr: 'fd00:210::/64', allocated: 2, capacity: 2 ** 64, isFull: false };
 
 /** A healthy agent, but for what is said otherwise. */
 function parts(change: Record<string, unknown> = {}): Parts {
   const healthy = {
     uplinks: [UPLINK],
     policy: { generation: 7, size: 100, capacity: 1000 },
-    pools: [POOL],
+    pools: [POOL, POOL6],
     endpoints: [{ state: 'ready' }],
     docker: async () => [],
     ...change,
@@ -43,8 +44,8 @@ test('all is well, and each part says what it stands on', async () => {
     kvstore: 'embedded, this host only',
     docker: 'answers on /run/docker.sock',
     datapath: 'programs attached to 1 endpoints',
-    uplink: 'eth0 (192.0.2.7, MTU 1500)',
-    ipam: '10.210.0.0/24 3/254 allocated',
+    uplink: 'eth0 (192.0.2.7, 2001:db8::7, MTU 1500)',
+    ipam: '10.210.0.0/24 3/254, fd00:210::/64 2 allocated',
     endpoints: '1 endpoints',
     policy: 'revision 12, 2 rules, mode default',
     monitor: '1 listeners, 4 events lost',

@@ -30,7 +30,11 @@ export async function statusOf(parts: Parts): Promise<api.Status> {
 }
 
 function node({ config, datapath }: Parts): api.Component {
-  const address = config.nodeAddress ?? datapath.uplinks.current[0]?.address ?? 'no address';
+  const address =
+    config.nodeAddress ??
+    datapath.uplinks.current[0]?.ipv4 ??
+    datapath.uplinks.current[0]?.ipv6 ??
+    'no address';
   return { state: 'ok', message: `${config.nodeName}, ${address}` };
 }
 
@@ -61,9 +65,12 @@ function uplink({ datapath }: Parts): api.Component {
   const found = datapath.uplinks.current;
   if (found.length === 0)
     return { state: 'warning', message: 'none: containers cannot reach the world; name one with --uplink' };
-  const names = found.map(({ name, address, mtu }) => `${name} (${address ?? 'no address'}, MTU ${mtu})`);
+  const names = found.map(({ name, ipv4, ipv6, mtu }) => {
+    const addresses = [ipv4, ipv6].filter(Boolean).join(', ');
+    return `${name} (${addresses || 'no address'}, MTU ${mtu})`;
+  });
   return {
-    state: found.some(({ address }) => address !== undefined) ? 'ok' : 'warning',
+    state: found.some(({ ipv4, ipv6 }) => (ipv4 ?? ipv6) !== undefined) ? 'ok' : 'warning',
     message: names.join(', '),
   };
 }
@@ -72,8 +79,14 @@ function ipam({ ipam }: Parts): api.Component {
   const pools = ipam.list();
   const full = pools.filter((pool) => pool.isFull);
   const message =
-    pools.map((pool) => `${pool.cidr} ${pool.allocated}/${pool.capacity}`).join(', ') || 'no pool in use';
+    pools.map((pool) => `${pool.cidr} ${pool.allocated}${roomOf(pool.capacity)}`).join(', ') ||
+    'no pool in use';
   return { state: full.length > 0 ? 'warning' : 'ok', message: `${message} allocated` };
+}
+
+/** Nothing for what nobody could use up. */
+function roomOf(capacity: number): string {
+  return Number.isSafeInteger(capacity) ? `/${capacity}` : '';
 }
 
 function endpoints({ endpoints }: Parts): api.Component {

@@ -18,11 +18,11 @@ export interface Cidr {
 
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
 
-/** Canonical text of an address, or undefined. Refuses short, octal and hex forms ("10.1", "010.0.0.1") and zones. */
+/** Canonical text of an address, or undefined. Refuses short, octal and hex forms ("10.1", "010.0.0.1"), zones, and "::10.0.0.1", which the parser takes for a mapped one. */
 export function tryAddress(text: string): string | undefined {
   if (ipaddr.IPv4.isValidFourPartDecimal(text))
     return text.split('.').some((p) => p.length > 1 && p.startsWith('0')) ? undefined : text;
-  if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
+  if (!text.includes(':') || /%|^::\d+\./.test(text) || !ipaddr.IPv6.isValid(text)) return undefined;
   return new ipaddr.IPv6(ipaddr.IPv6.parse(text).parts).toRFC5952String();
 }
 
@@ -67,7 +67,7 @@ export function parseCidr(text: string): Cidr {
   const base = tryAddress(parts[0] ?? '');
   if (base === undefined || parts.length > 2) throw bad('write address/length, as in 10.0.0.0/8');
   const family = familyOf(base);
-  const most = family === 4 ? 32 : 128;
+  const most = addressBits(family);
   const digits = parts[1] ?? String(most);
   if (!/^(0|[1-9]\d{0,2})$/.test(digits) || Number(digits) > most)
     throw bad(`the length goes from 0 to ${most}`);
@@ -91,7 +91,28 @@ export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
   return cidrContains(a, b) || cidrContains(b, a);
 }
 
-/** Number of addresses in an IPv4 CIDR, network and broadcast included. */
-export function cidrSize(cidr: Cidr): number {
-  return cidr.family === 4 ? new Netmask(cidr.text).size : 2 ** (128 - cidr.length);
+/** Bits of an address of the family. */
+export function addressBits(family: Family): 32 | 128 {
+  return family === 4 ? 32 : 128;
+}
+
+/** Number of addresses in a CIDR, the first and the last included. */
+export function cidrSize(cidr: Cidr): bigint {
+  return cidr.family === 4 ? BigInt(new Netmask(cidr.text).size) : 1n << BigInt(128 - cidr.length);
+}
+
+/** The 16 bytes of an address as one number, so that addresses of both families are counted alike. */
+export function addressNumber(address: string): bigint {
+  return BigInt(`0x${addressBytes(address).toString('hex')}`);
+}
+
+/** The inverse of `addressNumber`. */
+export function addressFromNumber(number: bigint): string {
+  return addressFromBytes(Buffer.from(number.toString(16).padStart(32, '0'), 'hex'));
+}
+
+/** The prefix of a length that an address lies in. */
+export function prefixAround(address: string, length: number): Cidr {
+  const host = BigInt(addressBits(familyOf(address)) - length);
+  return parseCidr(`${addressFromNumber((addressNumber(address) >> host) << host)}/${length}`);
 }

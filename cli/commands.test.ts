@@ -78,7 +78,7 @@ const ANSWERS: Answers = {
   'GET /v1/policy/wait?revision=3&timeoutMs=360000': { revision: 3, reached: true },
   'GET /v1/policy/wait?revision=9&timeoutMs=1000': { revision: 3, reached: false },
   'GET /v1/networks': [network],
-  'GET /v1/ipam': [pool],
+  'GET /v1/ipam': [pool, { ...pool, cidr: 'fd00::/48', range: 'fd00::/64', capacity: 2 ** 64 }],
   'GET /v1/ips': addresses,
   'GET /v1/bpf/policy': [entry],
   'GET /v1/bpf/policy?endpoint=app1': [{ ...entry, rule: 0, port: 'any', protocol: 'ANY' }],
@@ -234,6 +234,8 @@ app-net   a1b2c3d4e5f6   10.210.0.0/24   169.254.1.1   network     no         15
     out: `
 POOL            RANGE           GATEWAY   NETWORKS   ALLOCATED   RESTING   CAPACITY
 10.210.0.0/16   10.210.0.0/24             app-net    2           1         254
+                                          back
+fd00::/48       fd00::/64                 app-net    2           1         2^64
                                           back`,
   },
   {

@@ -43,6 +43,11 @@ const networks: List<api.Network> = {
     ),
 };
 
+/** What no plain number holds, as the power of two that it nearly is. */
+function amount(capacity: number): string {
+  return Number.isSafeInteger(capacity) ? String(capacity) : `2^${Math.round(Math.log2(capacity))}`;
+}
+
 const pools: List<api.Pool> = {
   path: '/v1/ipam',
   description: 'list address pools and how full they are',
@@ -56,7 +61,7 @@ const pools: List<api.Pool> = {
         pool.networks,
         pool.allocated,
         pool.resting,
-        pool.capacity,
+        amount(pool.capacity),
       ]),
     ),
 };

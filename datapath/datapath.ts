@@ -29,8 +29,8 @@ export interface DatapathOptions {
   /** Addresses of the cluster and of its networks: reachable only as an endpoint. Asked again when endpoints come. */
   clusterCidrs: () => string[];
   nativeCidrs: string[];
-  /** weir's own address on this host. */
-  nodeAddress: string;
+  /** weir's own addresses on this host, one of each family that it has. */
+  nodeAddresses: string[];
   context: PolicyContext;
   /** Labels of an identity that an endpoint is given. */
   labelsOf: (identity: number) => string[];
@@ -38,6 +38,8 @@ export interface DatapathOptions {
   tcx?: boolean;
 }
 
+/** Addresses that no container calls the host by. */
+const WITHIN_LINK = ['127.0.0.0/8', '::1/128', 'fe80::/10'].map(parseCidr);
 const DEFAULT_MTU = 1500;
 const SWEEP_MS = 30_000;
 const SETTLE_MS = 200;
@@ -71,7 +73,7 @@ export class Datapath {
   constructor(options: DatapathOptions) {
     this.#options = options;
     this.#lock = lock(join(options.bpffs, 'weir'));
-    const { bpffs, log, nodeAddress, context, tcx = hasFeature('tcx') } = options;
+    const { bpffs, log, nodeAddresses, context, tcx = hasFeature('tcx') } = options;
     this.object = new DatapathObject({ bpffs, tcx });
     const { object } = this;
     const { maps } = object;
@@ -86,13 +88,13 @@ export class Datapath {
     this.conntrack = new Conntrack(maps);
     this.uplinks = new Uplinks({ netlink, object, tcx, log, names: options.uplinks });
     const mtu = (): number => this.uplinks.current[0]?.mtu ?? DEFAULT_MTU;
-    this.#devices = new EndpointDevices({ netlink, object, tcx, nodeAddress, log });
+    this.#devices = new EndpointDevices({ netlink, object, tcx, nodeAddresses, log });
     this.endpoints = new EndpointTable({ devices: this.#devices, maps, mtu, log });
   }
 
   /** Host device, uplinks and addresses; from here on they are followed. */
   async start(): Promise<void> {
-    setUpHost(this.#netlink, this.#options.nodeAddress);
+    setUpHost(this.#netlink, this.#options.nodeAddresses);
     reservePorts(this.#options.masqueradePorts, this.#formerPorts);
     this.enforcement.admit(RESERVED.init, ['reserved:init']);
     this.#followAddresses();
@@ -109,7 +111,7 @@ export class Datapath {
   async commit(): Promise<void> {
     this.enforcement.commit();
     await this.endpoints.sweep();
-    const live = new Set(this.endpoints.list().map((endpoint) => endpoint.ipv4));
+    const live = new Set(this.endpoints.list().flatMap((endpoint) => endpoint.addresses));
     const cluster = this.ipcache.sources.cluster.map(parseCidr);
     const isOurs = (address: string): boolean => cluster.some((range) => cidrContains(range, address));
     this.#sweep((address) => !live.has(address) && isOurs(address));
@@ -138,7 +140,7 @@ export class Datapath {
     const endpoint = this.endpoints.remove(key);
     if (endpoint === undefined) return;
     this.#release(endpoint.owner?.identity);
-    this.#sweepSoon(endpoint.ipv4);
+    this.#sweepSoon(endpoint.addresses);
   }
 
   /** Idempotent. Ends what is under way first: devices that go, filters that become links. */
@@ -181,14 +183,14 @@ export class Datapath {
   }
 
   /** One walk through the connections serves all endpoints that went within a moment. */
-  #sweepSoon(address: string): void {
-    this.#gone.add(address);
+  #sweepSoon(addresses: readonly string[]): void {
+    for (const address of addresses) this.#gone.add(address);
     if (this.#collecting !== undefined) return;
     this.#collecting = setTimeout(() => {
       this.#collecting = undefined;
-      const addresses = new Set(this.#gone);
+      const gone = new Set(this.#gone);
       this.#gone.clear();
-      this.#sweep((address) => addresses.has(address));
+      this.#sweep((address) => gone.has(address));
     }, SETTLE_MS);
     this.#collecting.unref();
   }
@@ -214,7 +216,7 @@ export class Datapath {
 
   async #followHost(): Promise<void> {
     await this.#attempt('mend what weir has on this host', () => {
-      setUpHost(this.#netlink, this.#options.nodeAddress);
+      setUpHost(this.#netlink, this.#options.nodeAddresses);
       this.endpoints.mend();
       this.#followAddresses();
     });
@@ -227,9 +229,10 @@ export class Datapath {
   }
 
   #followAddresses(): void {
+    // link-local addresses mean another host on every link
     const own = this.#netlink
       .addresses()
-      .filter((item) => item.family === 4 && !item.address.startsWith('127.'));
+      .filter(({ address }) => !WITHIN_LINK.some((range) => cidrContains(range, address)));
     this.ipcache.update({
       cluster: this.#options.clusterCidrs(),
       native: this.#options.nativeCidrs,

@@ -1,4 +1,5 @@
 /** The veth pair of an endpoint: made with its programs, opened to traffic, taken away with its routes and links. */
+import { addressBits, familyOf } from '../base/index.ts';
 import type { Log } from '../base/index.ts';
 import type { DatapathObject } from '../bpf/index.ts';
 import { readSysctl, writeSysctl } from '../kernel/index.ts';
@@ -13,16 +14,21 @@ export interface EndpointDevicesOptions {
   netlink: Netlink;
   object: DatapathObject;
   tcx: boolean;
-  /** Preferred source of what the host sends to containers. */
-  nodeAddress: string;
+  /** Preferred sources of what the host sends to containers, one of each family that it has. */
+  nodeAddresses: string[];
   log: Log;
 }
 
 /** Where an endpoint is reached. */
 export interface Place {
   ifindex: number;
-  ipv4: string;
+  /** At most one of each family. */
+  addresses: readonly string[];
   mac: string;
+}
+
+function hostPrefix(address: string): string {
+  return `${address}/${addressBits(familyOf(address))}`;
 }
 
 export class EndpointDevices {
@@ -49,25 +55,27 @@ export class EndpointDevices {
     return this.#options.netlink.link(name) !== undefined;
   }
 
-  /** Programs on, in place of those of an earlier process. */
-  async attach(device: Device): Promise<void> {
+  /** Programs on, in place of those of an earlier process, and the host's own behaviour on the device. */
+  async attach(device: Device, addresses: readonly string[]): Promise<void> {
     await this.#programs.attach(device);
     const settings = `net.ipv4.conf.${device.name}`;
     // replies may leave by any interface of a container, so the strict check would eat them
     writeSysctl(`${settings}.rp_filter`, '2');
     writeSysctl(`${settings}.forwarding`, '1');
-    // the host has nothing to say in IPv6 to an IPv4 endpoint; it would report its multicast groups
-    const ipv6 = `net.ipv6.conf.${device.name}.disable_ipv6`;
-    if (readSysctl(ipv6) === '0') writeSysctl(ipv6, '1');
+    setUpIpv6(
+      device.name,
+      addresses.some((address) => familyOf(address) === 6),
+    );
   }
 
   /** Lets traffic pass, as far as programs and maps do. Idempotent. */
-  open({ ifindex, ipv4, mac }: Place): void {
-    const { netlink, nodeAddress } = this.#options;
+  open({ ifindex, addresses, mac }: Place): void {
+    const { netlink } = this.#options;
     netlink.setLinkUp(ifindex);
-    netlink.addNeighbour({ ifindex, address: ipv4, mac });
-    const destination = `${ipv4}/32`;
-    netlink.addRoute({ destination, ifindex, source: nodeAddress, table: ROUTE_TABLE, scope: 'link' });
+    for (const address of addresses) {
+      netlink.addNeighbour({ ifindex, address, mac });
+      netlink.addRoute({ ...this.#sourceFor(address), ...wayTo(address, ifindex), scope: 'link' });
+    }
   }
 
   /** Opens again those of `places` that somebody has shut or cut off. */
@@ -77,16 +85,18 @@ export class EndpointDevices {
     const routes = netlink.routes(ROUTE_TABLE).map(({ destination, ifindex }) => `${destination} ${ifindex}`);
     const present = new Set(routes);
     for (const place of places) {
-      const link = links.get(place.ifindex);
-      const isOpen = link?.up === true && present.has(`${place.ipv4}/32 ${place.ifindex}`);
+      const { ifindex, addresses } = place;
+      const link = links.get(ifindex);
+      const isLed = addresses.every((address) => present.has(`${hostPrefix(address)} ${ifindex}`));
+      const isOpen = link?.up === true && isLed;
       if (link !== undefined && !isOpen) this.open(place);
     }
   }
 
-  /** From its return on nothing passes, and the address may be another's. */
-  shut(device: Device, ipv4: string): void {
+  /** From its return on nothing passes, and the addresses may be another's. */
+  shut(device: Device, addresses: readonly string[]): void {
     const { netlink } = this.#options;
-    netlink.deleteRoute({ destination: `${ipv4}/32`, ifindex: device.ifindex, table: ROUTE_TABLE });
+    for (const address of addresses) netlink.deleteRoute(wayTo(address, device.ifindex));
     if (netlink.link(device.name)?.index === device.ifindex) netlink.setLinkDown(device.ifindex);
   }
 
@@ -108,4 +118,28 @@ export class EndpointDevices {
   close(): Promise<void> {
     return this.#programs.close();
   }
+
+  #sourceFor(address: string): { source?: string } {
+    const source = this.#options.nodeAddresses.find((own) => familyOf(own) === familyOf(address));
+    return source === undefined ? {} : { source };
+  }
+}
+
+function wayTo(address: string, ifindex: number): { destination: string; ifindex: number; table: number } {
+  return { destination: hostPrefix(address), ifindex, table: ROUTE_TABLE };
+}
+
+/**
+ * The host speaks IPv6 there only with an endpoint that has it: it would report its multicast groups to the others. It
+ * believes nothing that a container says about routes, and the lookup that leads a container's packets out into the world
+ * wants forwarding switched on at this device, though not on the host as a whole.
+ */
+function setUpIpv6(name: string, isUsed: boolean): void {
+  const settings = `net.ipv6.conf.${name}`;
+  if (readSysctl(`${settings}.disable_ipv6`) === undefined) return;
+  if (isUsed) {
+    const wanted = { accept_ra: '0', accept_redirects: '0', forwarding: '1' };
+    for (const [setting, value] of Object.entries(wanted)) writeSysctl(`${settings}.${setting}`, value);
+  }
+  writeSysctl(`${settings}.disable_ipv6`, isUsed ? '0' : '1');
 }

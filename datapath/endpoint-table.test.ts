@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { silentLog } from '../base/index.ts';
 import type { Link } from '../kernel/index.ts';
+import type { Place } from './endpoint-device.ts';
 import { EndpointTable } from './endpoint-table.ts';
 import type { EndpointSpec, EndpointTableOptions, Owner } from './endpoint-table.ts';
 import { fakeMaps } from './fake-maps.test-support.ts';
@@ -37,16 +38,16 @@ class FakeDevices implements Devices {
     this.#step(`attach ${name}`);
   }
 
-  open({ ifindex, ipv4 }: { ifindex: number; ipv4: string }): void {
-    this.#step(`open ${ifindex} ${ipv4}`);
+  open({ ifindex, addresses }: Place): void {
+    this.#step(`open ${ifindex} ${addresses.join(' ')}`);
   }
 
-  mend(places: { ipv4: string }[]): void {
-    this.#step(`mend ${places.map(({ ipv4 }) => ipv4).join(' ')}`);
+  mend(places: Place[]): void {
+    this.#step(`mend ${places.map(({ addresses }) => addresses.join(' ')).join(' ')}`);
   }
 
-  shut({ name }: { name: string }, ipv4: string): void {
-    this.#step(`shut ${name} ${ipv4}`);
+  shut({ name }: { name: string }, addresses: readonly string[]): void {
+    this.#step(`shut ${name} ${addresses.join(' ')}`);
   }
 
   async delete({ name }: { name: string }): Promise<void> {
@@ -160,7 +161,7 @@ test('from the removal on nothing passes; the device goes behind it, its number 
   await table.create(spec('a'));
   table.activate('a', owner('x'));
   devices.done();
-  assert.equal(table.remove('a')?.ipv4, '10.210.0.7');
+  assert.deepEqual(table.remove('a')?.addresses, ['10.210.0.7']);
   assert.deepEqual(rig.known, { endpoint: [], device: [] });
   assert.deepEqual(devices.done(), ['shut weir1 10.210.0.7']);
   assert.equal(table.remove('a'), undefined);
@@ -316,4 +317,48 @@ test('only what is in use is mended', async () => {
   devices.done();
   table.mend();
   assert.deepEqual(devices.done(), ['mend 10.210.0.8']);
+});
+
+const DUAL = {
+  ipv6: 'fd00:210::7',
+  network: { gateway4: '169.254.1.1', gateway6: 'fe80::1' },
+};
+
+test('an endpoint of both families is known under both its addresses, with a gateway of each', async () => {
+  const rig = new Rig();
+  const { table, devices, fake } = rig;
+  await table.create(spec('a', DUAL));
+  table.activate('a', owner('x'));
+  const own = fake.maps.device.get(101);
+  assert.deepEqual(
+    [own?.ip4, own?.ip6, own?.gateway4, own?.gateway6],
+    ['10.210.0.7', 'fd00:210::7', '169.254.1.1', 'fe80::1'],
+  );
+  assert.deepEqual(rig.known.endpoint, ['10.210.0.7 1 300 1', 'fd00:210::7 1 300 1']);
+  assert.deepEqual(devices.done().at(-1), 'open 101 10.210.0.7 fd00:210::7');
+  await table.create(spec('b', { ipv6: 'fd00:210::7' }));
+  table.activate('b', owner('y', 301));
+  table.remove('a');
+  assert.deepEqual(rig.known.endpoint, ['fd00:210::7 2 301 2', '10.210.0.8 2 301 2']);
+  assert.deepEqual(devices.done().at(-1), 'shut weir1 10.210.0.7 fd00:210::7');
+});
+
+test('an endpoint of IPv6 alone has no IPv4 entry, and none is swept away of what it has', async () => {
+  const rig = new Rig();
+  const { ipv4: _none, ...six } = spec('a', DUAL);
+  await rig.table.create(six);
+  rig.table.activate('a', owner('x'));
+  assert.deepEqual(rig.known, { endpoint: ['fd00:210::7 1 300 1'], device: ['101 0.0.0.0 300 1'] });
+  await rig.table.sweep();
+  assert.deepEqual(rig.known.endpoint, ['fd00:210::7 1 300 1']);
+});
+
+test('a device whose IPv6 address is somebody else’s is not taken as it is after a restart', async () => {
+  const before = new Rig();
+  const { endpointId } = await before.table.create(spec('a', DUAL));
+  before.table.activate('a', owner('x'));
+  const { table, fake } = new Rig(before.fake, before.devices);
+  await table.create(spec('a', { ...DUAL, ipv6: 'fd00:210::8', endpointId }));
+  assert.equal(fake.maps.device.get(101)?.ip6, 'fd00:210::8');
+  assert.equal(fake.maps.device.get(101)?.endpoint.identity, 0);
 });

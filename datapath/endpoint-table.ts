@@ -3,7 +3,7 @@
  * host side stays down until then; from the moment it is removed nothing passes any more.
  */
 import { randomBytes } from 'node:crypto';
-import { BugError, describeError, UserError } from '../base/index.ts';
+import { BugError, describeError, familyOf, UserError } from '../base/index.ts';
 import type { Log } from '../base/index.ts';
 import { EndpointFlag } from '../bpf/index.ts';
 import type { Endpoint as MapEndpoint, Maps } from '../bpf/index.ts';
@@ -14,8 +14,10 @@ import type { EndpointDevices } from './endpoint-device.ts';
 export interface EndpointSpec {
   /** Docker's endpoint id. */
   key: string;
-  network: { gateway4?: string; mtu?: number };
+  network: { gateway4?: string; gateway6?: string; mtu?: number };
+  /** At least one of the two. */
   ipv4?: string;
+  ipv6?: string;
   mac: string;
   /** The number it had before a restart. */
   endpointId?: number;
@@ -38,10 +40,12 @@ export interface Owner {
 export interface Endpoint extends Attachment {
   key: string;
   ifindex: number;
-  ipv4: string;
+  /** At most one of each family. */
+  addresses: readonly string[];
   mac: string;
   gatewayMac: string;
-  gateway: string;
+  /** Its next hops. */
+  gateways: readonly string[];
   owner?: Owner;
 }
 
@@ -57,7 +61,7 @@ export interface EndpointTableOptions {
 
 const MOST_ENDPOINTS = 4000;
 const LAST_ID = 0xffff;
-const NO_ADDRESS = '0.0.0.0';
+const NO_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const;
 
 function randomMac(): string {
   const bytes = randomBytes(6);
@@ -68,6 +72,15 @@ function randomMac(): string {
 function namesOf(endpointId: number): Attachment {
   const hostInterface = `weir${endpointId}`;
   return { endpointId, hostInterface, containerInterface: `${hostInterface}c` };
+}
+
+/** As maps have it, where an address may be missing. */
+function ofFamily(family: 4 | 6, addresses: readonly string[]): string {
+  return addresses.find((address) => familyOf(address) === family) ?? NO_ADDRESS[family];
+}
+
+function given(...addresses: (string | undefined)[]): string[] {
+  return addresses.filter((address) => address !== undefined);
 }
 
 function deviceOf({ hostInterface, ifindex }: Endpoint): { name: string; ifindex: number } {
@@ -110,7 +123,7 @@ export class EndpointTable {
   async create(spec: EndpointSpec): Promise<Attachment> {
     const known = this.#byKey.get(spec.key) ?? this.#adopt(spec);
     if (known === undefined) return this.#make(spec);
-    await this.#options.devices.attach(deviceOf(known));
+    await this.#options.devices.attach(deviceOf(known), known.addresses);
     return known;
   }
 
@@ -137,7 +150,7 @@ export class EndpointTable {
     this.#containers.release(key);
     this.#erase(endpoint);
     const going = this.#attempt(endpoint, async () => {
-      devices.shut(deviceOf(endpoint), endpoint.ipv4);
+      devices.shut(deviceOf(endpoint), endpoint.addresses);
       await devices.delete(deviceOf(endpoint));
     });
     this.#leaving.add(going);
@@ -157,13 +170,15 @@ export class EndpointTable {
   async sweep(): Promise<void> {
     const { maps, devices } = this.#options;
     await this.settled();
-    const mine = new Map(this.list().map((endpoint) => [endpoint.ifindex, endpoint.ipv4]));
-    const addresses = new Map(this.list().map((endpoint) => [endpoint.ipv4, endpoint.ifindex]));
+    const mine = new Set(this.list().map((endpoint) => endpoint.ifindex));
+    const addresses = new Map(
+      this.list().flatMap((endpoint) => endpoint.addresses.map((address) => [address, endpoint.ifindex])),
+    );
     for (const [ifindex] of [...maps.device.entries()]) if (!mine.has(ifindex)) maps.device.delete(ifindex);
     for (const [address, { ifindex }] of [...maps.endpoint.entries()])
       if (addresses.get(address) !== ifindex) maps.endpoint.delete(address);
     const names = new Set(this.list().map((endpoint) => endpoint.hostInterface));
-    await devices.sweep(new Set(mine.keys()), names);
+    await devices.sweep(mine, names);
   }
 
   async #make(spec: EndpointSpec): Promise<Attachment> {
@@ -178,7 +193,7 @@ export class EndpointTable {
       this.#byKey.set(spec.key, endpoint);
       // known to the programs from their first packet on, as nobody's
       this.#write(endpoint);
-      await devices.attach(deviceOf(endpoint));
+      await devices.attach(deviceOf(endpoint), endpoint.addresses);
       return endpoint;
     } catch (error) {
       if (endpoint !== undefined) this.remove(spec.key);
@@ -198,7 +213,9 @@ export class EndpointTable {
     const present = this.#options.maps.device.get(link.index);
     this.#ids.add(spec.endpointId);
     this.#byKey.set(spec.key, endpoint);
-    if (present?.ip4 === endpoint.ipv4) this.#containers.adopt(spec.key, present.endpoint.container);
+    const { addresses } = endpoint;
+    const isSame = present?.ip4 === ofFamily(4, addresses) && present.ip6 === ofFamily(6, addresses);
+    if (isSame) this.#containers.adopt(spec.key, present.endpoint.container);
     else this.#write(endpoint);
     return endpoint;
   }
@@ -208,22 +225,30 @@ export class EndpointTable {
     names: Attachment,
     device: { ifindex: number; gatewayMac: string },
   ): Endpoint {
-    const { key, mac } = spec;
-    const gateway = spec.network.gateway4 ?? NO_ADDRESS;
-    return { key, mac, ipv4: spec.ipv4 ?? NO_ADDRESS, gateway, ...names, ...device };
+    const { key, mac, ipv4, ipv6, network } = spec;
+    const addresses = given(ipv4, ipv6);
+    const gateways = given(network.gateway4, network.gateway6);
+    return { key, mac, addresses, gateways, ...names, ...device };
   }
 
   #write(endpoint: Endpoint): void {
     const { maps } = this.#options;
     const value = this.#valueOf(endpoint);
-    if (endpoint.owner !== undefined) maps.endpoint.set(endpoint.ipv4, value);
-    const { ipv4: ip4, gateway: gateway4 } = endpoint;
-    maps.device.set(endpoint.ifindex, { ip4, ip6: '::', gateway4, gateway6: '::', endpoint: value });
+    const { addresses, gateways, ifindex, owner } = endpoint;
+    if (owner !== undefined) for (const address of addresses) maps.endpoint.set(address, value);
+    maps.device.set(ifindex, {
+      ip4: ofFamily(4, addresses),
+      ip6: ofFamily(6, addresses),
+      gateway4: ofFamily(4, gateways),
+      gateway6: ofFamily(6, gateways),
+      endpoint: value,
+    });
   }
 
-  #erase({ ipv4, ifindex }: Endpoint): void {
+  #erase({ addresses, ifindex }: Endpoint): void {
     const { maps } = this.#options;
-    if (maps.endpoint.get(ipv4)?.ifindex === ifindex) maps.endpoint.delete(ipv4);
+    for (const address of addresses)
+      if (maps.endpoint.get(address)?.ifindex === ifindex) maps.endpoint.delete(address);
     maps.device.delete(ifindex);
   }
 

@@ -16,8 +16,11 @@ function link(index: number, name: string, change: Partial<Link> = {}): Link {
   };
 }
 
+const PLAIN = { scope: 'global', temporary: false, usable: true } as const;
+
 function address(ifindex: number, text: string, change: Partial<InterfaceAddress> = {}): InterfaceAddress {
-  return { ifindex, address: text, length: 24, family: 4, scope: 'global', ...change };
+  const family = text.includes(':') ? 6 : 4;
+  return { ...PLAIN, ifindex, address: text, length: 24, family, ...change };
 }
 
 function defaultRoute(ifindex: number, change: Partial<Route> = {}): Route {
@@ -49,7 +52,7 @@ const addresses = [
   address(4, '172.17.0.1'),
   address(6, '10.210.0.9'),
 ];
-const eth0 = { ifindex: 2, name: 'eth0', mtu: 9000, address: '192.0.2.7' };
+const eth0 = { ifindex: 2, name: 'eth0', mtu: 9000, ipv4: '192.0.2.7' };
 
 test('the device of the default route, with its first address that is good for all the world', () => {
   assert.deepEqual(uplinksOf({ links, addresses, routes: [defaultRoute(2)] }, []), [eth0]);
@@ -61,7 +64,6 @@ test('of several default routes the best, and none that leads nowhere or is in a
     { ...defaultRoute(3), type: 'blackhole' as const },
     defaultRoute(3, { metric: 600 }),
     defaultRoute(2, { metric: 100 }),
-    defaultRoute(5, { destination: '::/0', family: 6 }),
   ];
   assert.deepEqual(uplinksOf({ links, addresses, routes }, []), [eth0]);
   assert.deepEqual(uplinksOf({ links, addresses, routes: [...routes, defaultRoute(3)] }, []), [
@@ -75,11 +77,48 @@ test('without a default route the only device that leads anywhere, and none wher
   assert.deepEqual(uplinksOf({ links, addresses: more, routes: [] }, []), []);
   const shut = [LO, { ...ETH0, up: false }, ETH1, DOCKER0, PORT, OWN];
   assert.deepEqual(uplinksOf({ links: shut, addresses: more, routes: [] }, []), [
-    { ifindex: 3, name: 'eth1', mtu: 1500, address: '198.51.100.1' },
+    { ifindex: 3, name: 'eth1', mtu: 1500, ipv4: '198.51.100.1' },
   ]);
 });
 
 test('those that are named and there, whatever the routes say', () => {
   const found = uplinksOf({ links, addresses, routes: [defaultRoute(2)] }, ['eth1', 'ppp0']);
   assert.deepEqual(found, [{ ifindex: 3, name: 'eth1', mtu: 1500 }]);
+});
+
+const default6 = (ifindex: number): Route => defaultRoute(ifindex, { destination: '::/0', family: 6 });
+
+test('each family has a way out of its own, which may be the same', () => {
+  const more = [...addresses, address(2, '2001:db8::2'), address(3, '2001:db8:3::2')];
+  const both = { ...eth0, ipv6: '2001:db8::2' };
+  const found = (...routes: Route[]): unknown => uplinksOf({ links, addresses: more, routes }, []);
+  assert.deepEqual(found(defaultRoute(2), default6(2)), [both]);
+  assert.deepEqual(found(default6(3), defaultRoute(2)), [
+    both,
+    { ifindex: 3, name: 'eth1', mtu: 1500, ipv6: '2001:db8:3::2' },
+  ]);
+  assert.deepEqual(found(default6(2)), [both]);
+  const six = [address(2, '2001:db8::2')];
+  assert.deepEqual(uplinksOf({ links, addresses: six, routes: [] }, []), [
+    { ifindex: 2, name: 'eth0', mtu: 9000, ipv6: '2001:db8::2' },
+  ]);
+});
+
+test('the IPv6 address is one that is good for all the world and stays, the oldest of such', () => {
+  const candidates: [InterfaceAddress, string][] = [
+    [address(2, 'fe80::2', { scope: 'link' }), 'none'],
+    [address(2, '2001:db8::f', { usable: false }), 'none'],
+    [address(2, 'fd00::2', { temporary: true }), 'fd00::2'],
+    [address(2, 'fd00::3'), 'fd00::3'],
+    [address(2, '2001:db8::4', { temporary: true }), '2001:db8::4'],
+    [address(2, '2001:db8::5'), '2001:db8::5'],
+    // the kernel lists a new one before those of its kind
+    [address(2, '2001:db8::6'), '2001:db8::5'],
+  ];
+  const present: InterfaceAddress[] = [];
+  for (const [next, expected] of candidates) {
+    present.unshift(next);
+    const [uplink] = uplinksOf({ links, addresses: present, routes: [default6(2)] }, []);
+    assert.equal(uplink?.ipv6 ?? 'none', expected, next.address);
+  }
 });

@@ -1,11 +1,15 @@
-/** Which devices lead out of the host, and with which address. Pure. */
+/** Which devices lead out of the host, and with which addresses. Pure. */
+import { cidrContains, parseCidr } from '../base/index.ts';
+import type { Family } from '../base/index.ts';
 import type { InterfaceAddress, Link, Route } from '../kernel/index.ts';
 
 export interface Uplink {
   ifindex: number;
   name: string;
   mtu: number;
-  address?: string;
+  /** What masquerading uses; missing where it has none of that family. */
+  ipv4?: string;
+  ipv6?: string;
 }
 
 /** What the host has, as far as it matters here. */
@@ -16,7 +20,9 @@ export interface HostView {
 }
 
 const MAIN_TABLE = 254;
-const DEFAULT = '0.0.0.0/0';
+const DEFAULT = { 4: '0.0.0.0/0', 6: '::/0' } as const;
+const FAMILIES: readonly Family[] = [4, 6];
+const UNIQUE_LOCAL = parseCidr('fc00::/7');
 
 /** Devices made by container engines and by weir never lead out. */
 function leadsOut(link: Link): boolean {
@@ -24,34 +30,56 @@ function leadsOut(link: Link): boolean {
   return link.up && !link.loopback && !isInside;
 }
 
-function addressOf(ifindex: number, addresses: InterfaceAddress[]): string | undefined {
-  return addresses.find((item) => item.ifindex === ifindex && item.family === 4 && item.scope === 'global')
-    ?.address;
+/** What speaks against an address as the source towards the world; less is better. */
+function drawback({ address, temporary }: InterfaceAddress): number {
+  return (cidrContains(UNIQUE_LOCAL, address) ? 2 : 0) + (temporary ? 1 : 0);
 }
 
-/** The device of the best default route. */
-function defaultDevice(routes: Route[]): number | undefined {
+function ownAddresses(ifindex: number, family: Family, addresses: InterfaceAddress[]): InterfaceAddress[] {
+  return addresses.filter(
+    (item) => item.ifindex === ifindex && item.family === family && item.scope === 'global' && item.usable,
+  );
+}
+
+/**
+ * Of a device's IPv6 addresses one that all the world can answer and that stays; of equal ones the one that was there
+ * first, which the kernel lists last.
+ */
+function ipv6Of(ifindex: number, addresses: InterfaceAddress[]): string | undefined {
+  const own = ownAddresses(ifindex, 6, addresses).toReversed();
+  return own.toSorted((a, b) => drawback(a) - drawback(b))[0]?.address;
+}
+
+function addressesOf(ifindex: number, addresses: InterfaceAddress[]): Pick<Uplink, 'ipv4' | 'ipv6'> {
+  const ipv4 = ownAddresses(ifindex, 4, addresses)[0]?.address;
+  const ipv6 = ipv6Of(ifindex, addresses);
+  return { ...(ipv4 !== undefined && { ipv4 }), ...(ipv6 !== undefined && { ipv6 }) };
+}
+
+/** The device of the best default route of a family. */
+function defaultDevice(family: Family, routes: Route[]): number | undefined {
   const ways = routes.filter(
     ({ destination, table, type, ifindex }) =>
-      destination === DEFAULT && table === MAIN_TABLE && type === 'unicast' && ifindex !== undefined,
+      destination === DEFAULT[family] && table === MAIN_TABLE && type === 'unicast' && ifindex !== undefined,
   );
   return ways.toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0))[0]?.ifindex;
 }
 
 function choose({ links, addresses, routes }: HostView, names: string[]): Link[] {
   if (names.length > 0) return links.filter((link) => names.includes(link.name));
-  const way = defaultDevice(routes);
-  const byRoute = links.filter((link) => link.index === way);
+  // IPv4's first: where both lead out, it says which MTU counts
+  const ways = new Set(FAMILIES.map((family) => defaultDevice(family, routes)));
+  const byRoute = [...ways].flatMap((way) => links.filter((link) => link.index === way));
   if (byRoute.length > 0) return byRoute;
-  const candidates = links.filter((link) => leadsOut(link) && addressOf(link.index, addresses));
+  const hasAddress = ({ index }: Link): boolean => Object.keys(addressesOf(index, addresses)).length > 0;
+  const candidates = links.filter((link) => leadsOut(link) && hasAddress(link));
   return candidates.length === 1 ? candidates : [];
 }
 
-/** Those named; without names the device of the default route, or the only one that leads anywhere. */
+/** Those named; without names the devices of the default routes, or the only one that leads anywhere. */
 export function uplinksOf(host: HostView, names: string[]): Uplink[] {
-  return choose(host, names).map((link) => {
-    const address = addressOf(link.index, host.addresses);
-    const uplink = { ifindex: link.index, name: link.name, mtu: link.mtu };
-    return address === undefined ? uplink : { ...uplink, address };
-  });
+  return choose(host, names).map((link) => ({
+    ...{ ifindex: link.index, name: link.name, mtu: link.mtu },
+    ...addressesOf(link.index, host.addresses),
+  }));
 }

@@ -58,14 +58,24 @@ class Rig {
   }
 
   /** What was done since the last call. */
-  async refresh(index?: number, name = 'eth0', address = '192.0.2.7'): Promise<string[]> {
+  async refresh(index?: number, name = 'eth0', ...texts: string[]): Promise<string[]> {
     this.log.length = 0;
     const links =
       index === undefined
         ? []
         : [{ index, name, mac: '', mtu: 1400, up: true, carrier: true, loopback: false }];
-    const own = { ifindex: index ?? 0, address, length: 24, family: 4, scope: 'global' } as const;
-    this.host = { links, addresses: index === undefined ? [] : [own] };
+    const addresses = (texts.length > 0 ? texts : ['192.0.2.7']).map((address) => ({
+      ...({
+        ifindex: index ?? 0,
+        address,
+        length: 24,
+        scope: 'global',
+        temporary: false,
+        usable: true,
+      } as const),
+      family: address.includes(':') ? (6 as const) : (4 as const),
+    }));
+    this.host = { links, addresses: index === undefined ? [] : addresses };
     await this.uplinks.refresh();
     return [...this.log];
   }
@@ -84,7 +94,7 @@ test('an uplink that appears gets the program and is the default; nothing is don
   assert.deepEqual(await rig.refresh(), []);
   assert.deepEqual(await rig.refresh(ETH0), [`attach eth0 ${ETH0}`]);
   assert.deepEqual(rig.inMap, { found: [`${ETH0} 192.0.2.7`], default: ETH0 });
-  assert.deepEqual(rig.uplinks.current, [{ ifindex: ETH0, name: 'eth0', mtu: 1400, address: '192.0.2.7' }]);
+  assert.deepEqual(rig.uplinks.current, [{ ifindex: ETH0, name: 'eth0', mtu: 1400, ipv4: '192.0.2.7' }]);
   assert.deepEqual(await rig.refresh(ETH0), []);
 });
 
@@ -93,6 +103,21 @@ test('a new address is followed, the program stays', async () => {
   await rig.refresh(ETH0);
   assert.deepEqual(await rig.refresh(ETH0, 'eth0', '192.0.2.99'), []);
   assert.deepEqual(rig.inMap, { found: [`${ETH0} 192.0.2.99`], default: ETH0 });
+});
+
+test('an IPv6 address that comes, changes or goes is followed, the program stays', async () => {
+  const rig = new Rig();
+  await rig.refresh(ETH0);
+  const ip6 = (): string | undefined => rig.fake.maps.uplink.get(ETH0)?.ip6;
+  assert.equal(ip6(), '::');
+  for (const address of ['2001:db8::2', '2001:db8::3']) {
+    assert.deepEqual(await rig.refresh(ETH0, 'eth0', '192.0.2.7', address), []);
+    assert.equal(ip6(), address);
+  }
+  assert.deepEqual(await rig.refresh(ETH0), []);
+  assert.equal(ip6(), '::');
+  assert.deepEqual(await rig.refresh(ETH0, 'eth0', '2001:db8::3'), []);
+  assert.deepEqual(rig.inMap, { found: [`${ETH0} 0.0.0.0`], default: ETH0 });
 });
 
 test('an uplink that goes leaves nothing', async () => {

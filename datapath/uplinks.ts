@@ -16,7 +16,7 @@ export interface UplinkOptions {
   names: string[];
 }
 
-const NONE = '::';
+const NONE = { ip4: '0.0.0.0', ip6: '::' };
 const ENDPOINT_DEVICE = /^weir\d+$/;
 
 export class Uplinks {
@@ -43,7 +43,7 @@ export class Uplinks {
     if (this.#isFirst) await this.#releaseFormer(found);
     for (const uplink of found) {
       const old = this.#current.find((item) => item.ifindex === uplink.ifindex);
-      if (old?.address !== uplink.address || old?.name !== uplink.name) await this.#adopt(uplink, old);
+      if (old === undefined || !isSame(old, uplink)) await this.#adopt(uplink, old);
     }
     this.#current = found;
     this.#isFirst = false;
@@ -54,8 +54,9 @@ export class Uplinks {
     const { object, log } = this.#options;
     if (old === undefined) await object.attach('from_uplink', uplink, 'ingress');
     else if (old.name !== uplink.name) object.rename(old.name, uplink.name);
-    object.maps.uplink.set(uplink.ifindex, { ip4: uplink.address ?? NONE, ip6: NONE });
-    log.info('uplink', { name: uplink.name, address: uplink.address ?? 'none' });
+    const { ifindex, name, ipv4, ipv6 } = uplink;
+    object.maps.uplink.set(ifindex, { ip4: ipv4 ?? NONE.ip4, ip6: ipv6 ?? NONE.ip6 });
+    log.info('uplink', { name, ipv4: ipv4 ?? 'none', ipv6: ipv6 ?? 'none' });
   }
 
   async #release({ ifindex, name }: Uplink): Promise<void> {
@@ -86,4 +87,8 @@ export class Uplinks {
     const current = config.get(0);
     if (current !== undefined && current.uplink !== ifindex) config.set(0, { ...current, uplink: ifindex });
   }
+}
+
+function isSame(a: Uplink, b: Uplink): boolean {
+  return a.name === b.name && a.ipv4 === b.ipv4 && a.ipv6 === b.ipv6;
 }

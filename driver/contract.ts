@@ -10,8 +10,9 @@ export interface NetworkSpec {
   /** Endpoints of two networks reach each other by default only when the networks share this number. */
   space: number;
   internal: boolean;
-  /** Next hop of its containers: link-local, or the address the user gave with --gateway. */
+  /** Next hops of its containers: link-local, or the address the user gave with --gateway; missing: not of that family. */
   gateway4?: string;
+  gateway6?: string;
   mtu?: number;
 }
 
@@ -19,7 +20,9 @@ export interface EndpointSpec {
   /** Docker's endpoint id. */
   key: string;
   network: NetworkSpec;
+  /** At least one of the two. */
   ipv4?: string;
+  ipv6?: string;
   mac: string;
   /** The number it had before a restart, to be kept. */
   endpointId?: number;

@@ -1,7 +1,7 @@
 /** All endpoints of this host, in memory and as durable records. */
 import { UserError } from '../base/index.ts';
 import type { Records } from './contract.ts';
-import { type Endpoint, type EndpointRecord, recordOf } from './endpoint.ts';
+import { addressesOf, type Endpoint, type EndpointRecord, recordOf } from './endpoint.ts';
 import { macOfAddress } from './mac.ts';
 import type { EndpointRequest } from './request.ts';
 
@@ -41,8 +41,8 @@ export class EndpointTable {
     return [...this.#byKey.values()];
   }
 
-  withAddress(ipv4: string): Endpoint | undefined {
-    return this.all().find((endpoint) => endpoint.ipv4 === ipv4);
+  withAddress(address: string): Endpoint | undefined {
+    return this.all().find((endpoint) => addressesOf(endpoint).includes(address));
   }
 
   /** The endpoints that a container in this sandbox uses now. */
@@ -51,14 +51,14 @@ export class EndpointTable {
   }
 
   /** A new endpoint, in the table but not recorded yet. Throws UserError ADDRESS_IN_USE. */
-  add({ endpointId, networkId, ipv4, mac, onLink }: EndpointRequest): Endpoint {
-    this.#refuseSharing(ipv4);
+  add({ endpointId, networkId, mac, place }: EndpointRequest): Endpoint {
+    const addresses = addressesOf(place);
+    for (const address of addresses) this.#refuseSharing(address);
     const endpoint: Endpoint = {
       key: endpointId,
       networkId,
-      ipv4,
-      ...(onLink === undefined ? {} : { onLink }),
-      mac: mac ?? macOfAddress(ipv4),
+      ...place,
+      mac: mac ?? macOfAddress(addresses[0] ?? ''),
       state: 'created',
       touchedAt: this.#now(),
       routes: [],
@@ -87,14 +87,14 @@ export class EndpointTable {
     this.#byKey.delete(endpoint.key);
   }
 
-  #refuseSharing(ipv4: string): void {
-    const other = this.withAddress(ipv4);
+  #refuseSharing(address: string): void {
+    const other = this.withAddress(address);
     if (other === undefined) return;
     const whose =
       other.container === undefined
         ? `endpoint ${other.key.slice(0, 12)}`
         : `container ${other.container.name}`;
-    throw new UserError('ADDRESS_IN_USE', `address ${ipv4} is in use by ${whose}`, {
+    throw new UserError('ADDRESS_IN_USE', `address ${address} is in use by ${whose}`, {
       hint: 'choose another one, or none',
     });
   }

@@ -6,8 +6,12 @@ export interface Endpoint {
   /** Docker's endpoint id; new at every start of the container. */
   key: string;
   networkId: string;
-  ipv4: string;
+  /** At least one of the two. */
+  ipv4?: string;
+  ipv6?: string;
+  /** Prefixes that the masks of its addresses put on the link. */
   onLink?: string;
+  onLink6?: string;
   mac: string;
   state: 'created' | 'joined' | 'left';
   /** Last time Docker had it made, joined or left; after a restart, the time of the restart. */
@@ -33,6 +37,11 @@ export function recordOf(endpoint: Endpoint): EndpointRecord {
   return structuredClone(record);
 }
 
+/** The addresses that it has. */
+export function addressesOf({ ipv4, ipv6 }: Pick<Endpoint, 'ipv4' | 'ipv6'>): string[] {
+  return [ipv4, ipv6].filter((address) => address !== undefined);
+}
+
 /** States as the API names them. */
 export type EndpointState = 'creating' | 'waiting-for-identity' | 'ready' | 'disconnecting' | 'restoring';
 
@@ -45,7 +54,9 @@ export interface EndpointView {
   network: string;
   containerId: string;
   containerName: string;
+  /** Empty where it has none of that family. */
   ipv4: string;
+  ipv6: string;
   mac: string;
   /** 0 before it has one. */
   identity: number;
@@ -61,7 +72,7 @@ function stateOf({ state, owner }: Endpoint): EndpointState {
 }
 
 export function viewOf(endpoint: Endpoint, networkName: string): EndpointView {
-  const { key, networkId, ipv4, mac, attachment, container, owner, labels } = endpoint;
+  const { key, networkId, ipv4 = '', ipv6 = '', mac, attachment, container, owner, labels } = endpoint;
   const place = attachment && { endpointId: attachment.endpointId, hostInterface: attachment.hostInterface };
   return {
     key,
@@ -71,6 +82,7 @@ export function viewOf(endpoint: Endpoint, networkName: string): EndpointView {
     containerId: container?.id ?? '',
     containerName: container?.name ?? '',
     ipv4,
+    ipv6,
     mac,
     identity: owner?.identity ?? 0,
     labels: [...labels],

@@ -1,19 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { EndpointView } from './endpoint.ts';
-import { type FakeHost, fakeHost } from './fakes.ts';
+import { appHost, type FakeHost, fakeHost } from './fakes.ts';
 
-/** Networks app and db with a container `web` that Docker knows on both by endpoints web-app and web-db. */
-async function appHost(flags: { internal?: boolean } = {}): Promise<FakeHost> {
-  const host = fakeHost();
-  await host.network('n-app');
-  await host.network('n-db', {}, flags);
-  await host.endpoints.learnNetwork('n-app', 'app');
-  await host.endpoints.learnNetwork('n-db', 'db');
-  host.docker.tell('web-app', 'app', 'web', { id: 'web' });
-  host.docker.tell('web-db', 'db', 'web', { id: 'web' });
-  return host;
-}
+const FIVE = { ipv4: '10.210.0.5' };
 
 /** Numbers of identities are the allocator's; the fake one starts anew. */
 function withoutNumber(view: EndpointView): object {
@@ -50,6 +40,7 @@ describe('a start', () => {
       containerId: 'id-of-web',
       containerName: 'web',
       ipv4: '10.210.0.5',
+      ipv6: '',
       mac: '02:77:0a:d2:00:05',
       identity: 256,
       labels: ['container:id=web', 'weir:network=app'],
@@ -78,7 +69,7 @@ describe('a start', () => {
     const request = {
       networkId: 'n-app',
       endpointId: 'web-app',
-      ipv4: '10.210.0.5',
+      place: FIVE,
       mac,
       publishesPorts: false,
     };
@@ -91,7 +82,7 @@ describe('a start', () => {
     await host.endpoints.create({
       networkId: 'n-app',
       endpointId: 'web-app',
-      ipv4: '10.210.0.5',
+      place: FIVE,
       publishesPorts: false,
     });
     assert.deepEqual(host.datapath.calls, ['create web-app']);
@@ -100,7 +91,12 @@ describe('a start', () => {
 
   test('may repeat each call with the same outcome', async () => {
     const host = await appHost();
-    const request = { networkId: 'n-app', endpointId: 'web-app', ipv4: '10.210.0.5', publishesPorts: false };
+    const request = {
+      networkId: 'n-app',
+      endpointId: 'web-app',
+      place: FIVE,
+      publishesPorts: false,
+    };
     assert.equal(await host.endpoints.create(request), await host.endpoints.create(request));
     const join = { networkId: 'n-app', endpointId: 'web-app', sandbox: '/ns/web' };
     const [first, second] = await Promise.all([host.endpoints.join(join), host.endpoints.join(join)]);
@@ -113,17 +109,32 @@ describe('a start is refused', () => {
   test('with published ports, leaving nothing, unless the network ignores them or is internal', async () => {
     const host = await appHost({ internal: true });
     await host.network('n-open', { 'weir.ports': 'ignore' });
-    const request = { networkId: 'n-app', endpointId: 'e1', ipv4: '10.210.0.5', publishesPorts: true };
+    const request = {
+      networkId: 'n-app',
+      endpointId: 'e1',
+      place: FIVE,
+      publishesPorts: true,
+    };
     await assert.rejects(host.endpoints.create(request), { code: 'PORTS_UNSUPPORTED' });
     assertEmpty(host);
     await host.endpoints.create({ ...request, networkId: 'n-open' });
-    await host.endpoints.create({ ...request, networkId: 'n-db', endpointId: 'e2', ipv4: '10.210.0.6' });
+    await host.endpoints.create({
+      ...request,
+      networkId: 'n-db',
+      endpointId: 'e2',
+      place: { ipv4: '10.210.0.6' },
+    });
   });
 
   test('with an address that another endpoint has, naming its container', async () => {
     const host = await appHost();
     await host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
-    const request = { networkId: 'n-db', endpointId: 'e2', ipv4: '10.210.0.5', publishesPorts: false };
+    const request = {
+      networkId: 'n-db',
+      endpointId: 'e2',
+      place: FIVE,
+      publishesPorts: false,
+    };
     await assert.rejects(host.endpoints.create(request), {
       code: 'ADDRESS_IN_USE',
       message: /10\.210\.0\.5 .*container web/,
@@ -133,7 +144,12 @@ describe('a start is refused', () => {
 
   test('not where the other endpoint was abandoned before any container used it', async () => {
     const host = await appHost();
-    const request = { networkId: 'n-app', endpointId: 'lost', ipv4: '10.210.0.5', publishesPorts: false };
+    const request = {
+      networkId: 'n-app',
+      endpointId: 'lost',
+      place: FIVE,
+      publishesPorts: false,
+    };
     await host.endpoints.create(request);
     await host.endpoints.create({ ...request, endpointId: 'web-app' });
     assert.deepEqual([...host.datapath.specs.keys()], ['web-app']);
@@ -142,7 +158,7 @@ describe('a start is refused', () => {
       ['web-app'],
     );
     const both = ['e1', 'e2'].map((endpointId) =>
-      host.endpoints.create({ ...request, endpointId, ipv4: '10.210.0.9' }),
+      host.endpoints.create({ ...request, endpointId, place: { ipv4: '10.210.0.9' } }),
     );
     assert.deepEqual(
       (await Promise.allSettled(both)).map((result) => result.status),
@@ -152,7 +168,12 @@ describe('a start is refused', () => {
 
   test('on an unknown network, for an unknown endpoint, or into a second container', async () => {
     const host = await appHost();
-    const request = { networkId: 'n-x', endpointId: 'e1', ipv4: '10.210.0.5', publishesPorts: false };
+    const request = {
+      networkId: 'n-x',
+      endpointId: 'e1',
+      place: FIVE,
+      publishesPorts: false,
+    };
     await assert.rejects(host.endpoints.create(request), { code: 'NETWORK_UNKNOWN' });
     const join = { networkId: 'n-app', endpointId: 'web-app', sandbox: '/ns/web' };
     await assert.rejects(host.endpoints.join(join), { code: 'ENDPOINT_UNKNOWN' });
@@ -195,7 +216,7 @@ describe('a failure is undone', () => {
     await host.endpoints.create({
       networkId: 'n-db',
       endpointId: 'web-db',
-      ipv4: '10.210.0.6',
+      place: { ipv4: '10.210.0.6' },
       publishesPorts: false,
     });
     const activate = host.datapath.activateEndpoint.bind(host.datapath);
@@ -215,7 +236,12 @@ describe('a failure is undone', () => {
     await host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
     host.datapath.failing = 'remove';
     await assert.rejects(host.endpoints.remove('web-app'), /remove fails/);
-    const request = { networkId: 'n-app', endpointId: 'e2', ipv4: '10.210.0.5', publishesPorts: false };
+    const request = {
+      networkId: 'n-app',
+      endpointId: 'e2',
+      place: FIVE,
+      publishesPorts: false,
+    };
     await assert.rejects(host.endpoints.create(request), { code: 'ADDRESS_IN_USE' });
     host.datapath.failing = undefined;
     await host.endpoints.remove('web-app');
@@ -301,57 +327,6 @@ describe('a container on several networks', () => {
   });
 });
 
-describe('labels that come late', () => {
-  test('leave the container init, on no network, within the bound; then it gets its identity', async () => {
-    const host = fakeHost();
-    await host.network('n-app');
-    let waiting = 0;
-    host.endpoints.onWaiting(() => waiting++);
-    host.docker.isSilent = true;
-    const started = performance.now();
-    await host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
-    assert.ok(performance.now() - started < 1_000);
-    const owner = { containerId: '', containerName: '', identity: 5, spaces: [], noWorld: false };
-    assert.deepEqual(host.datapath.owners.get('web-app'), owner);
-    assert.deepEqual([waiting, host.endpoints.list()[0]?.state], [1, 'waiting-for-identity']);
-    host.docker.tell('web-app', 'app', 'web', { id: 'web' });
-    const facts = host.docker.facts.get('web-app');
-    assert.ok(facts);
-    await host.endpoints.resolve('web-app', facts);
-    assert.deepEqual(host.datapath.owners.get('web-app'), {
-      containerId: 'id-of-web',
-      containerName: 'web',
-      identity: 256,
-      spaces: [2],
-      noWorld: false,
-    });
-    assert.equal(host.networks.get('n-app').name, 'app');
-  });
-
-  test('are waited for once, and resolve all endpoints of the container', async () => {
-    const host = await appHost();
-    host.docker.isSilent = true;
-    await host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
-    await host.run('web-db', 'n-db', '10.210.0.6', '/ns/web');
-    assert.equal(host.docker.asked, 1);
-    const facts = host.docker.facts.get('web-app');
-    assert.ok(facts);
-    await host.endpoints.resolve('web-app', facts);
-    assert.deepEqual(
-      [...host.datapath.owners.values()].map((owner) => owner.identity),
-      [256, 256],
-    );
-  });
-
-  test('of an endpoint that has gone meanwhile change nothing', async () => {
-    const host = await appHost();
-    const facts = host.docker.facts.get('web-app');
-    assert.ok(facts);
-    await host.endpoints.resolve('web-app', facts);
-    assertEmpty(host);
-  });
-});
-
 describe('leaving', () => {
   test('and removing may be repeated, in any order, and for what never was', async () => {
     const host = await appHost();
@@ -371,7 +346,7 @@ describe('leaving', () => {
     await host.endpoints.create({
       networkId: 'n-app',
       endpointId: 'web-app',
-      ipv4: '10.210.0.5',
+      place: FIVE,
       publishesPorts: false,
     });
     const join = host.endpoints.join({ networkId: 'n-app', endpointId: 'web-app', sandbox: '/ns/web' });
@@ -386,7 +361,7 @@ describe('leaving', () => {
     await host.endpoints.create({
       networkId: 'n-db',
       endpointId: 'web-db',
-      ipv4: '10.210.0.6',
+      place: { ipv4: '10.210.0.6' },
       publishesPorts: false,
     });
     await Promise.all([
@@ -441,7 +416,7 @@ describe('after a restart', () => {
     await before.endpoints.create({
       networkId: 'n-app',
       endpointId: 'web-app',
-      ipv4: '10.210.0.5',
+      place: FIVE,
       publishesPorts: false,
     });
     const after = fakeHost(before.records);
@@ -494,7 +469,7 @@ test('an endpoint has rested when no call runs and its time is up', async () => 
   await host.endpoints.create({
     networkId: 'n-app',
     endpointId: 'web-app',
-    ipv4: '10.210.0.5',
+    place: FIVE,
     publishesPorts: false,
   });
   assert.equal(host.endpoints.hasRested('web-app', 0), true);

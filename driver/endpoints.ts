@@ -1,14 +1,15 @@
 /** The life of endpoints: made, joined, left, removed, restored. Every step may be repeated; a failed one is undone. */
-import { BugError, describeError, type Log, UserError } from '../base/index.ts';
+import { BugError, describeError, familyOf, type Log, UserError } from '../base/index.ts';
 import type {
   EndpointDatapath,
   EndpointFacts,
   EndpointLookup,
+  EndpointSpec,
   IdentitySource,
   LabelAdmission,
   Records,
 } from './contract.ts';
-import { type Endpoint, type EndpointView, viewOf } from './endpoint.ts';
+import { addressesOf, type Endpoint, type EndpointView, viewOf } from './endpoint.ts';
 import { EndpointTable } from './endpoint-table.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import type { Networks } from './networks.ts';
@@ -25,7 +26,7 @@ export interface EndpointsOptions {
   identities: IdentitySource;
   filter: LabelAdmission;
   docker: EndpointLookup;
-  clusterCidr: string;
+  clusterCidrs: string[];
   log: Log;
   now: () => number;
   /** How long Join may wait for Docker to say whose the endpoint is. */
@@ -35,11 +36,14 @@ export interface EndpointsOptions {
 /** What Docker is told about the interface of a container. */
 export interface JoinAnswer {
   InterfaceName: { SrcName: string; DstPrefix: string };
-  Gateway: string;
+  Gateway?: string;
+  GatewayIPv6?: string;
   StaticRoutes: StaticRoute[];
   DisableGatewayService: true;
 }
 
+/** Where the answer has the next hop of a family. */
+const GATEWAY_FIELD = { 4: 'Gateway', 6: 'GatewayIPv6' } as const;
 const MOST_NETWORKS = 8;
 /** Docker's API stays silent while dockerd boots and waits for this very Join. */
 const LOOKUP_MS = 200;
@@ -72,7 +76,7 @@ export class Endpoints {
       if (known?.state === 'left') await this.#drop(known);
       else if (known !== undefined) return sameEndpoint(known, request);
       if (request.publishesPorts && !network.internal) refusePorts(network.ports);
-      await this.#evict(request.ipv4);
+      for (const address of addressesOf(request.place)) await this.#evict(address);
       const endpoint = this.#table.add(request);
       await this.#orUndo(
         () => settled([this.#table.persist(endpoint), this.#attach(endpoint)]),
@@ -169,17 +173,20 @@ export class Endpoints {
   }
 
   /** An address is given anew only after Docker gave it up, so an endpoint that no container uses is a leftover of a lost call. */
-  async #evict(ipv4: string): Promise<void> {
-    const other = this.#table.withAddress(ipv4);
+  async #evict(address: string): Promise<void> {
+    const other = this.#table.withAddress(address);
     if (other === undefined || other.state === 'joined' || this.#calls.isBusy(other.key)) return;
     await this.#attempt('remove an abandoned endpoint', () => this.remove(other.key));
   }
 
   async #attach(endpoint: Endpoint): Promise<void> {
-    const { key, networkId, ipv4, mac, attachment } = endpoint;
+    const { key, networkId, ipv4, ipv6, mac, attachment } = endpoint;
     const network = this.#options.networks.spec(networkId);
-    const kept = attachment === undefined ? {} : { endpointId: attachment.endpointId };
-    endpoint.attachment = await this.#options.datapath.createEndpoint({ key, network, ipv4, mac, ...kept });
+    const spec: EndpointSpec = { key, network, mac };
+    if (ipv4 !== undefined) spec.ipv4 = ipv4;
+    if (ipv6 !== undefined) spec.ipv6 = ipv6;
+    if (attachment !== undefined) spec.endpointId = attachment.endpointId;
+    endpoint.attachment = await this.#options.datapath.createEndpoint(spec);
   }
 
   async #enter(endpoint: Endpoint, sandbox: string): Promise<void> {
@@ -216,19 +223,21 @@ export class Endpoints {
   }
 
   /** Which of its networks holds the default route, and in which order dockerd sets them up, is dockerd's choice. */
-  #routes({ networkId, onLink, container }: Endpoint, others: Endpoint[]): string[] {
-    const { networks, clusterCidr } = this.#options;
+  #routes(endpoint: Endpoint, others: Endpoint[]): string[] {
+    const { networkId, onLink, onLink6, container } = endpoint;
+    const { networks, clusterCidrs } = this.#options;
     const { pools, name } = networks.get(networkId);
     const further = (container?.networks ?? []).filter((network) => network !== name);
     const isForeign = (network: string): boolean => networks.spaceOf(network) === undefined;
     const isMixed = others.length === 0 && further.length > 0 && further.every(isForeign);
     const taken = new Set(others.flatMap((other) => other.routes));
     return destinationsOf({
-      clusterCidr,
+      gateways: this.#gateways(endpoint),
+      clusterCidrs,
       pools,
       isMixed,
       taken,
-      ...(onLink === undefined ? {} : { onLink }),
+      onLink: [onLink, onLink6].filter((prefix) => prefix !== undefined),
     });
   }
 
@@ -277,16 +286,24 @@ export class Endpoints {
     await this.#table.persist(endpoint);
   }
 
-  #answer({ attachment, networkId, routes }: Endpoint): JoinAnswer {
+  #answer(endpoint: Endpoint): JoinAnswer {
+    const { attachment, routes } = endpoint;
     if (attachment === undefined) throw new BugError('join an endpoint that has no interface');
-    const { gateway4 } = this.#options.networks.get(networkId);
+    const gateways = this.#gateways(endpoint);
     return {
       InterfaceName: { SrcName: attachment.containerInterface, DstPrefix: 'eth' },
       // also where it is --internal: the datapath keeps such a container from the world, not its routes
-      Gateway: gateway4,
-      StaticRoutes: staticRoutes(gateway4, routes),
+      ...Object.fromEntries(gateways.map((gateway) => [GATEWAY_FIELD[familyOf(gateway)], gateway])),
+      StaticRoutes: staticRoutes(gateways, routes),
       DisableGatewayService: true,
     };
+  }
+
+  /** Next hops of the families in which it has an address. */
+  #gateways({ networkId, ipv4, ipv6 }: Endpoint): string[] {
+    const { gateway4, gateway6 } = this.#options.networks.get(networkId);
+    const own = [ipv4 === undefined ? undefined : gateway4, ipv6 === undefined ? undefined : gateway6];
+    return own.filter((gateway) => gateway !== undefined);
   }
 
   async #settle(sandbox: string | undefined): Promise<void> {
@@ -331,7 +348,8 @@ function sandboxesOf(endpoints: Endpoint[]): Set<string> {
 }
 
 /** The answer to a repeated CreateEndpoint. */
-function sameEndpoint(known: Endpoint, { networkId, ipv4 }: EndpointRequest): string {
-  if (known.networkId === networkId && known.ipv4 === ipv4) return known.mac;
+function sameEndpoint(known: Endpoint, { networkId, place }: EndpointRequest): string {
+  const isSamePlace = addressesOf(known).join() === addressesOf(place).join();
+  if (known.networkId === networkId && isSamePlace) return known.mac;
   throw new UserError('ENDPOINT_BUSY', `endpoint ${known.key.slice(0, 12)} exists with another address`);
 }

@@ -12,7 +12,7 @@ import type {
 } from './contract.ts';
 import { Endpoints } from './endpoints.ts';
 import { Networks } from './networks.ts';
-import { parseNetworkRequest } from './request.ts';
+import { parseNetworkRequest, type Place } from './request.ts';
 
 /** Survives the making of a new host over it, as a store survives the agent. */
 export class FakeRecords implements Records {
@@ -126,10 +126,15 @@ export interface FakeHost {
   network(
     id: string,
     options?: Record<string, string>,
-    flags?: { internal?: boolean; gateway?: string },
+    flags?: { internal?: boolean; gateway?: string; pool6?: string },
   ): Promise<void>;
   /** As dockerd starts a container: CreateEndpoint, then Join. */
-  run(key: string, networkId: string, ipv4: string, sandbox: string): ReturnType<Endpoints['join']>;
+  run(
+    key: string,
+    networkId: string,
+    address: string | Place,
+    sandbox: string,
+  ): ReturnType<Endpoints['join']>;
 }
 
 export function fakeHost(records = new FakeRecords(), lookupMs = 20): FakeHost {
@@ -139,21 +144,35 @@ export function fakeHost(records = new FakeRecords(), lookupMs = 20): FakeHost {
   const networks = new Networks({ records, now });
   const admit = (labels: Record<string, string>): string[] =>
     Object.entries(labels).map(([key, value]) => `container:${key}=${value}`);
-  const clusterCidr = '10.210.0.0/16';
-  const common = { records, networks, datapath, identities, docker, clusterCidr, lookupMs, now };
+  const clusterCidrs = ['10.210.0.0/16', 'fd00:210::/48'];
+  const common = { records, networks, datapath, identities, docker, clusterCidrs, lookupMs, now };
   const endpoints = new Endpoints({ ...common, filter: { admit }, log: silentLog });
   return {
     ...common,
     endpoints,
     pass: (ms) => (time += ms),
-    async network(id, generic = {}, { internal = false, gateway = '' } = {}) {
+    async network(id, generic = {}, { internal = false, gateway = '', pool6 } = {}) {
       const Options = { 'com.docker.network.internal': internal, 'com.docker.network.generic': generic };
       const IPv4Data = [{ Pool: '10.210.0.0/24', Gateway: gateway }];
-      await networks.create(parseNetworkRequest({ NetworkID: id, Options, IPv4Data, IPv6Data: [] }));
+      const IPv6Data = pool6 === undefined ? [] : [{ Pool: pool6 }];
+      await networks.create(parseNetworkRequest({ NetworkID: id, Options, IPv4Data, IPv6Data }));
     },
-    async run(key, networkId, ipv4, sandbox) {
-      await endpoints.create({ networkId, endpointId: key, ipv4, publishesPorts: false });
+    async run(key, networkId, address, sandbox) {
+      const place = typeof address === 'string' ? { ipv4: address } : address;
+      await endpoints.create({ networkId, endpointId: key, place, publishesPorts: false });
       return endpoints.join({ networkId, endpointId: key, sandbox });
     },
   };
+}
+
+/** Networks app and db with a container `web` that Docker knows on both by endpoints web-app and web-db. */
+export async function appHost(flags: { internal?: boolean } = {}): Promise<FakeHost> {
+  const host = fakeHost();
+  await host.network('n-app');
+  await host.network('n-db', {}, flags);
+  await host.endpoints.learnNetwork('n-app', 'app');
+  await host.endpoints.learnNetwork('n-db', 'db');
+  host.docker.tell('web-app', 'app', 'web', { id: 'web' });
+  host.docker.tell('web-db', 'db', 'web', { id: 'web' });
+  return host;
 }

@@ -1,7 +1,11 @@
 /** MAC addresses of containers that asked for none. */
+import { addressBytes } from '../base/index.ts';
 
-/** Locally administered, unicast, one per IPv4 address: a container that keeps its address keeps its neighbours' caches right. */
-export function macOfAddress(ipv4: string): string {
-  const bytes = ipv4.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
+/**
+ * Locally administered, unicast, made of the last four bytes of an address: a container that keeps its address keeps its
+ * neighbours' caches right.
+ */
+export function macOfAddress(address: string): string {
+  const bytes = [...addressBytes(address).subarray(12)].map((byte) => byte.toString(16).padStart(2, '0'));
   return ['02', '77', ...bytes].join(':');
 }

@@ -20,7 +20,13 @@ test("the host's own address is no next hop, even if IPAM offers it", async () =
   const records = new FakeRecords();
   const networks = new Networks({ records, now: () => 0, hostAddresses: ['10.210.0.1'] });
   const options = { isolation: 'network', ports: 'refuse' } as const;
-  const request = { id: 'a', internal: false, options, pools: ['10.210.0.0/24'], gateway: '10.210.0.1' };
+  const request = {
+    id: 'a',
+    internal: false,
+    options,
+    pools: ['10.210.0.0/24'],
+    gateways: { ipv4: '10.210.0.1' },
+  };
   assert.equal((await networks.create(request)).gateway4, '169.254.1.1');
 });
 

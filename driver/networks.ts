@@ -12,8 +12,9 @@ export interface Network {
   space: number;
   isolation: 'network' | 'none';
   internal: boolean;
-  /** Next hop of its containers, no other network's on this host. */
-  gateway4: string;
+  /** Next hop of its containers, in IPv4 no other network's on this host; missing: not of that family. */
+  gateway4?: string;
+  gateway6?: string;
   pools: string[];
   ports: 'refuse' | 'ignore';
   mtu?: number;
@@ -102,9 +103,12 @@ export class Networks {
   }
 
   spec(id: string): NetworkSpec {
-    const { name, space, internal, gateway4, mtu } = this.get(id);
-    const spec = { id, name: name ?? id.slice(0, 12), space, internal, gateway4 };
-    return mtu === undefined ? spec : { ...spec, mtu };
+    const { name, space, internal, gateway4, gateway6, mtu } = this.get(id);
+    const spec: NetworkSpec = { id, name: name ?? id.slice(0, 12), space, internal };
+    if (gateway4 !== undefined) spec.gateway4 = gateway4;
+    if (gateway6 !== undefined) spec.gateway6 = gateway6;
+    if (mtu !== undefined) spec.mtu = mtu;
+    return spec;
   }
 
   /** Takes down a network's name. Answers the ids of the networks whose name or space changed by it. */
@@ -131,17 +135,26 @@ export class Networks {
     return this.#records.put(PREFIX + network.id, { ...network });
   }
 
-  #plan({ id, internal, options, pools, gateway }: NetworkRequest): Network {
-    const taken = new Set([...this.#hostAddresses, ...this.list().map((network) => network.gateway4)]);
-    return {
+  #plan({ id, internal, options, pools, gateways }: NetworkRequest): Network {
+    const network: Network = {
       id,
       internal,
       pools,
       space: options.isolation === 'none' ? COMMON_SPACE : this.#freeSpace(),
-      gateway4: chooseGateway(gateway, pools, taken),
       createdAt: this.#now(),
       ...options,
     };
+    const taken = this.#takenGateways();
+    const gateway4 = chooseGateway({ family: 4, pools, offered: gateways.ipv4 }, taken);
+    const gateway6 = chooseGateway({ family: 6, pools, offered: gateways.ipv6 }, taken);
+    if (gateway4 !== undefined) network.gateway4 = gateway4;
+    if (gateway6 !== undefined) network.gateway6 = gateway6;
+    return network;
+  }
+
+  #takenGateways(): Set<string> {
+    const gateways = this.list().flatMap(({ gateway4, gateway6 }) => [gateway4, gateway6]);
+    return new Set([...this.#hostAddresses, ...gateways.filter((gateway) => gateway !== undefined)]);
   }
 
   #freeSpace(): number {

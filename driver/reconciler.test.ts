@@ -95,7 +95,7 @@ test('an endpoint in the making is left alone until nobody can be making it', as
   await host.endpoints.create({
     networkId: 'n-app',
     endpointId: 'web',
-    ipv4: '10.210.0.5',
+    place: { ipv4: '10.210.0.5' },
     publishesPorts: false,
   });
   assert.equal(await reconciler.reconcile(), false);

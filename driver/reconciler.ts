@@ -122,7 +122,7 @@ export class Reconciler {
     if (!endpoints.hasRested(member.key, isInUse ? 0 : GRACE_MS)) return false;
     await endpoints.remove(member.key);
     log.info('endpoint removed, Docker has it no longer', {
-      address: member.ipv4,
+      address: member.ipv4 || member.ipv6,
       container: member.containerName,
     });
     onEndpointLost?.(member);

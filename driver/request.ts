@@ -1,8 +1,13 @@
 /** Requests of dockerd, read strictly: what is missing or of the wrong kind is named, nothing is guessed. */
 import {
+  addressBits,
+  addressBytes,
+  addressFromBytes,
   bodyList,
   bodyObject,
   bodyText,
+  type Family,
+  familyOf,
   parseAddress,
   parseCidr,
   type PluginBody,
@@ -18,15 +23,21 @@ export interface NetworkRequest {
   options: NetworkOptions;
   pools: string[];
   /** As given by --gateway or by the IPAM driver. */
-  gateway?: string;
+  gateways: { ipv4?: string; ipv6?: string };
+}
+
+/** Where an endpoint is: at least one address, and the prefixes that their masks put on the link. */
+export interface Place {
+  ipv4?: string;
+  ipv6?: string;
+  onLink?: string;
+  onLink6?: string;
 }
 
 export interface EndpointRequest {
   networkId: string;
   endpointId: string;
-  ipv4: string;
-  /** The prefix its mask puts on the link; missing for a host address. */
-  onLink?: string;
+  place: Place;
   mac?: string;
   publishesPorts: boolean;
 }
@@ -64,44 +75,46 @@ function isTrue(value: unknown): boolean {
   return value === true || value === 'true';
 }
 
-function refuseOtherFamilies(options: PluginBody, body: PluginBody): void {
-  if (isTrue(options['com.docker.network.enable_ipv6']) || objectsOf(body, 'IPv6Data').length > 0) {
-    throw new UserError('IPV6_UNSUPPORTED', 'IPv6 is not supported yet on weir networks', {
-      hint: 'create the network without --ipv6',
-    });
-  }
-  if (options['com.docker.network.enable_ipv4'] === false || objectsOf(body, 'IPv4Data').length === 0) {
-    throw new UserError('IPV4_REQUIRED', 'a weir network needs IPv4 addresses', {
-      hint: 'create it without --ipv4=false and with --ipam-driver weir',
-    });
-  }
-}
-
 /** The address of "10.0.0.1/24" or "10.0.0.1". */
 function addressOf(text: string): string {
   return parseAddress(text.split('/')[0] ?? '');
 }
 
-function poolOf(text: string): string {
+function poolOf(text: string, family: Family): string {
   const pool = parseCidr(text);
-  if (pool.family === 4 && pool.length > 0) return pool.text;
-  throw new UserError('IPV4_REQUIRED', `pool ${text} is not an IPv4 network`, {
+  if (pool.family === family && pool.length > 0) return pool.text;
+  throw new UserError('ADDRESSES_REQUIRED', `pool ${text} is not an IPv${family} network`, {
     hint: 'create the network with --ipam-driver weir',
   });
+}
+
+/** What an IPAM driver gave for one family: pools, and the first gateway. */
+function addressing(body: PluginBody, family: Family): { pools: string[]; gateway?: string } {
+  const data = objectsOf(body, `IPv${family}Data`);
+  const pools = data.map((item) => poolOf(bodyText(item, 'Pool'), family));
+  const gateway = data.map((item) => bodyText(item, 'Gateway')).find((text) => text !== '');
+  return gateway === undefined ? { pools } : { pools, gateway: addressOf(gateway) };
 }
 
 export function parseNetworkRequest(body: PluginBody): NetworkRequest {
   const id = idOf(body, 'NetworkID');
   const options = bodyObject(body, 'Options');
-  refuseOtherFamilies(options, body);
-  const data = objectsOf(body, 'IPv4Data');
-  const gateway = data.map((item) => bodyText(item, 'Gateway')).find((text) => text !== '');
+  const [four, six] = [addressing(body, 4), addressing(body, 6)];
+  const pools = [...four.pools, ...six.pools];
+  if (pools.length === 0) {
+    throw new UserError('ADDRESSES_REQUIRED', 'a weir network needs addresses, IPv4 or IPv6', {
+      hint: 'create it with --ipam-driver weir, and with --ipv6 where it has --ipv4=false',
+    });
+  }
   return {
     id,
     internal: isTrue(options['com.docker.network.internal']),
     options: parseNetworkOptions(bodyObject(options, 'com.docker.network.generic')),
-    pools: data.map((item) => poolOf(bodyText(item, 'Pool'))),
-    ...(gateway === undefined ? {} : { gateway: addressOf(gateway) }),
+    pools,
+    gateways: {
+      ...(four.gateway !== undefined && { ipv4: four.gateway }),
+      ...(six.gateway !== undefined && { ipv6: six.gateway }),
+    },
   };
 }
 
@@ -122,23 +135,41 @@ export function publishesPorts(body: PluginBody): boolean {
   return objectsOf(bodyObject(body, 'Options'), 'com.docker.network.portmap').length > 0;
 }
 
+/** Whether it is of the family, and not IPv4 in disguise (::ffff:10.0.0.5), which the datapath's maps cannot tell from it. */
+function isOfFamily(address: string, family: Family): boolean {
+  return familyOf(address) === family && addressFromBytes(addressBytes(address)) === address;
+}
+
 /** Address and on-link prefix of "10.0.0.5/32"; Docker hands on what the IPAM driver gave, mask included. */
-function interfaceAddress(text: string): { ipv4: string; onLink?: string } {
-  const [address = '', digits = '32'] = text.split('/');
-  const ipv4 = tryAddress(address);
-  if (
-    ipv4?.includes('.') !== true ||
-    !/^\d{1,2}$/.test(digits) ||
-    Number(digits) > 32 ||
-    Number(digits) < 1
-  ) {
+function interfaceAddress(text: string, family: Family): { address: string; onLink?: string } {
+  const most = addressBits(family);
+  const [written = '', digits = String(most)] = text.split('/');
+  const address = tryAddress(written);
+  const length = /^\d{1,3}$/.test(digits) ? Number(digits) : 0;
+  if (address === undefined || !isOfFamily(address, family) || length < 1 || length > most) {
     throw bad(
-      `the endpoint has no IPv4 address: ${JSON.stringify(text)}`,
+      `the endpoint has no IPv${family} address: ${JSON.stringify(text)}`,
       'create the network with --ipam-driver weir',
     );
   }
-  const onLink = onLinkPrefix(ipv4, Number(digits));
-  return onLink === undefined ? { ipv4 } : { ipv4, onLink };
+  const onLink = onLinkPrefix(address, length);
+  return onLink === undefined ? { address } : { address, onLink };
+}
+
+function placeOf(given: PluginBody): Place {
+  const [ipv4, ipv6] = [bodyText(given, 'Address'), bodyText(given, 'AddressIPv6')];
+  const place: Place = {};
+  if (ipv4 !== '' || ipv6 === '') {
+    const { address, onLink } = interfaceAddress(ipv4, 4);
+    place.ipv4 = address;
+    if (onLink !== undefined) place.onLink = onLink;
+  }
+  if (ipv6 !== '') {
+    const { address, onLink } = interfaceAddress(ipv6, 6);
+    place.ipv6 = address;
+    if (onLink !== undefined) place.onLink6 = onLink;
+  }
+  return place;
 }
 
 export function parseEndpointRequest(body: PluginBody): EndpointRequest {
@@ -146,14 +177,12 @@ export function parseEndpointRequest(body: PluginBody): EndpointRequest {
   const endpointId = idOf(body, 'EndpointID');
   const given = bodyObject(body, 'Interface');
   checkEndpointOptions(bodyObject(body, 'Options'));
-  if (bodyText(given, 'AddressIPv6') !== '')
-    throw new UserError('IPV6_UNSUPPORTED', 'IPv6 is not supported yet on weir networks');
   const mac = bodyText(given, 'MacAddress');
   return {
     networkId,
     endpointId,
     publishesPorts: publishesPorts(body),
-    ...interfaceAddress(bodyText(given, 'Address')),
+    place: placeOf(given),
     ...(mac === '' ? {} : { mac: macOf(mac) }),
   };
 }

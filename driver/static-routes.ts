@@ -3,7 +3,9 @@
  * refuses any further address of the container that lies under it ("conflicts with existing route"), and all networks of
  * weir share one address space. So there is one only where a container could not answer otherwise.
  */
-import { addressBytes, addressFromBytes, cidrContains, parseCidr } from '../base/index.ts';
+import { addressBits, addressFromNumber, addressNumber } from '../base/index.ts';
+import { cidrContains, cidrSize, familyOf, parseCidr, prefixAround } from '../base/index.ts';
+import { isOnEveryLink } from './gateway.ts';
 
 /** RouteType 0 goes by a next hop, 1 is on the link. */
 export interface StaticRoute {
@@ -13,57 +15,65 @@ export interface StaticRoute {
 }
 
 export interface RouteSetting {
+  /** Next hops of the container's families. */
+  gateways: string[];
   /** All addresses that weir may give. */
-  clusterCidr: string;
+  clusterCidrs: string[];
   pools: string[];
-  /** The prefix that the kernel takes to be on the link, where the address came with a short mask. */
-  onLink?: string;
+  /** Prefixes that the kernel takes to be on the link, where an address came with a short mask. */
+  onLink: string[];
   /** Whether this is the container's only weir network, and one of another driver may hold its default route. */
   isMixed: boolean;
   /** Destinations that other endpoints of the container were given: giving one twice fails with "file exists". */
   taken: ReadonlySet<string>;
 }
 
-/** The IPv4 prefix of this length at an address. */
-function prefixAt(first: number, length: number): string {
-  const bytes = addressBytes('0.0.0.0');
-  bytes.writeUInt32BE(first, 12);
-  return `${addressFromBytes(bytes)}/${length}`;
-}
-
-function firstOf(address: string, length: number): number {
-  const step = 2 ** (32 - length);
-  return Math.floor(addressBytes(address).readUInt32BE(12) / step) * step;
-}
-
 /** The prefix that an address with a mask puts on the link; undefined for a host address. */
 export function onLinkPrefix(address: string, length: number): string | undefined {
-  return length >= 32 ? undefined : prefixAt(firstOf(address, length), length);
+  return length >= addressBits(familyOf(address)) ? undefined : prefixAround(address, length).text;
 }
 
-/** Both halves of an IPv4 prefix; they win over the route of the whole. */
+/** Both halves of a prefix; they win over the route of the whole. */
 function halvesOf(prefix: string): string[] {
-  const { address, length } = parseCidr(prefix);
-  const first = firstOf(address, length);
-  return [prefixAt(first, length + 1), prefixAt(first + 2 ** (31 - length), length + 1)];
+  const cidr = parseCidr(prefix);
+  const middle = addressFromNumber(addressNumber(cidr.address) + cidrSize(cidr) / 2n);
+  return [cidr.address, middle].map((first) => `${first}/${cidr.length + 1}`);
+}
+
+function hostPrefix(address: string): string {
+  return `${address}/${addressBits(familyOf(address))}`;
 }
 
 /**
- * Destinations beside the default route: what the kernel would else look for on the link, where nobody is; and, for a
- * container that is on other drivers' networks too, all of weir.
+ * Destinations beside the default routes: what the kernel would else look for on the link, where nobody is; and, for a
+ * container that is on other drivers' networks too, all of weir. Before them a next hop that every link has: dockerd must
+ * find this one.
  */
-export function destinationsOf({ clusterCidr, pools, onLink, isMixed, taken }: RouteSetting): string[] {
-  const cluster = parseCidr(clusterCidr);
-  const outside = pools.filter((pool) => pool !== onLink && !cidrContains(cluster, parseCidr(pool)));
-  const ofWeir = isMixed ? [cluster.text, ...outside] : [];
-  const local = onLink === undefined ? [] : halvesOf(onLink);
-  return [...new Set([...local, ...ofWeir])].filter((destination) => !taken.has(destination));
+export function destinationsOf(setting: RouteSetting): string[] {
+  const { gateways, clusterCidrs, pools, onLink, isMixed, taken } = setting;
+  const cluster = clusterCidrs.map(parseCidr);
+  const isOutside = (pool: string): boolean => !cluster.some((cidr) => cidrContains(cidr, parseCidr(pool)));
+  const outside = pools.filter((pool) => !onLink.includes(pool) && isOutside(pool));
+  const ofWeir = isMixed ? [...cluster.map(({ text }) => text), ...outside] : [];
+  const wanted = [...onLink.flatMap(halvesOf), ...ofWeir];
+  return gateways.flatMap((gateway) => {
+    const family = familyOf(gateway);
+    const ways = new Set(wanted.filter((destination) => parseCidr(destination).family === family));
+    const own = isOnEveryLink(gateway) && ways.size > 0 ? [hostPrefix(gateway)] : [];
+    return [...own, ...ways].filter((destination) => !taken.has(destination));
+  });
 }
 
-/** Routes in the form of the protocol; the gateway itself must be on the link first. */
-export function staticRoutes(gateway: string, destinations: string[]): StaticRoute[] {
-  return [
-    { Destination: `${gateway}/32`, RouteType: 1, NextHop: '' },
-    ...destinations.map((Destination): StaticRoute => ({ Destination, RouteType: 0, NextHop: gateway })),
-  ];
+/** Routes in the form of the protocol; the gateways themselves must be on the link first. */
+export function staticRoutes(gateways: string[], destinations: string[]): StaticRoute[] {
+  const isGateway = (destination: string): boolean =>
+    gateways.some((gateway) => hostPrefix(gateway) === destination);
+  const gatewayTo = (destination: string): string | undefined =>
+    gateways.find((gateway) => familyOf(gateway) === parseCidr(destination).family);
+  const local = gateways.filter((gateway) => !isOnEveryLink(gateway)).map(hostPrefix);
+  return [...new Set([...local, ...destinations])].map((Destination): StaticRoute =>
+    isGateway(Destination)
+      ? { Destination, RouteType: 1, NextHop: '' }
+      : { Destination, RouteType: 0, NextHop: gatewayTo(Destination) ?? '' },
+  );
 }

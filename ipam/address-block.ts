@@ -4,7 +4,7 @@
  * address, whatever the size.
  */
 import type { Space } from './pool-id.ts';
-import type { NumberRange } from './ipv4-number.ts';
+import type { NumberRange } from './address-number.ts';
 
 /** The pool id that holds an address, by address space. */
 export type Holders = Partial<Record<Space, string>>;
@@ -21,41 +21,41 @@ interface Lane {
   parts: readonly NumberRange[];
   /** Nothing from here on was taken by this lane yet: a part, and an offset into it. */
   at: number;
-  offset: number;
-  queue: { number: number; turn: number }[];
+  offset: bigint;
+  queue: { number: bigint; turn: number }[];
   head: number;
 }
 
 export class AddressBlock {
   readonly #parts: NumberRange[] = [];
-  readonly #reserved = new Set<number>();
-  readonly #held = new Map<number, Holders>();
-  readonly #resting = new Map<number, Rest>();
+  readonly #reserved = new Set<bigint>();
+  readonly #held = new Map<bigint, Holders>();
+  readonly #resting = new Map<bigint, Rest>();
   readonly #lanes = new Map<string, Lane>();
   #turns = 0;
   #firstTurns = 0;
 
   /** `reserved` addresses are never given. */
-  constructor(range: NumberRange, reserved: number[]) {
+  constructor(range: NumberRange, reserved: bigint[]) {
     this.extend(range, reserved);
   }
 
   /** Adds a further prefix; its addresses come after those that were never used before it. */
-  extend(range: NumberRange, reserved: number[]): void {
+  extend(range: NumberRange, reserved: bigint[]): void {
     this.#parts.push(range);
     for (const number of reserved) this.#reserved.add(number);
   }
 
-  isReserved(number: number): boolean {
+  isReserved(number: bigint): boolean {
     return this.#reserved.has(number);
   }
 
-  holders(number: number): Holders | undefined {
+  holders(number: bigint): Holders | undefined {
     return this.#held.get(number);
   }
 
   /** Addresses of a pool, in all spaces or for one pool id. */
-  *heldBy(poolId?: string): Generator<[number, Holders]> {
+  *heldBy(poolId?: string): Generator<[bigint, Holders]> {
     for (const [number, holders] of this.#held) {
       if (poolId === undefined || Object.values(holders).includes(poolId)) yield [number, holders];
     }
@@ -64,17 +64,17 @@ export class AddressBlock {
   /** How much of a range can be given, is held, and was freed not before `since`. */
   count(range: NumberRange, since: number): { capacity: number; held: number; resting: number } {
     const rested = amountIn(range, this.#resting, (number) => this.#resting.get(number)!.freedAt >= since);
-    const capacity = range.last - range.first + 1 - amountIn(range, this.#reserved);
+    const capacity = sizeOf(range) - amountIn(range, this.#reserved);
     return { capacity, held: amountIn(range, this.#held), resting: rested };
   }
 
   /** How many addresses of all parts can be given. */
   get capacity(): number {
-    return this.#parts.reduce((sum, { first, last }) => sum + last - first + 1, -this.#reserved.size);
+    return this.#parts.reduce((sum, part) => sum + sizeOf(part), -this.#reserved.size);
   }
 
   /** Takes the next free address of a range, or of all parts, and holds it; undefined if everything is held. */
-  take(range: NumberRange | undefined, space: Space, poolId: string): number | undefined {
+  take(range: NumberRange | undefined, space: Space, poolId: string): bigint | undefined {
     const lane = this.#laneOf(range);
     const number = this.#nextFresh(lane) ?? this.#nextRested(lane);
     if (number !== undefined) this.hold(number, space, poolId);
@@ -82,18 +82,18 @@ export class AddressBlock {
   }
 
   /** Holds an address that no other pool of the space holds. */
-  hold(number: number, space: Space, poolId: string): void {
+  hold(number: bigint, space: Space, poolId: string): void {
     this.#resting.delete(number);
     this.#held.set(number, { ...this.#held.get(number), [space]: poolId });
   }
 
   /** The address is no longer held in that space; if in no other either, it goes to rest, behind all others. */
-  free(number: number, space: Space, freedAt: number): void {
+  free(number: bigint, space: Space, freedAt: number): void {
     if (this.#drop(number, space)) this.#rest(number, { freedAt, turn: ++this.#turns });
   }
 
   /** Takes a `take` or `hold` back: the address is the next to be taken again once fresh ones are used up. */
-  undo(number: number, space: Space): void {
+  undo(number: bigint, space: Space): void {
     if (!this.#drop(number, space)) return;
     const rest = { freedAt: 0, turn: --this.#firstTurns };
     this.#resting.set(number, rest);
@@ -104,11 +104,11 @@ export class AddressBlock {
   }
 
   /** An address that was freed before the block was made; to be called in the order of freeing. */
-  restore(number: number, freedAt: number): void {
+  restore(number: bigint, freedAt: number): void {
     this.#rest(number, { freedAt, turn: ++this.#turns });
   }
 
-  #drop(number: number, space: Space): boolean {
+  #drop(number: bigint, space: Space): boolean {
     const { [space]: _gone, ...others } = this.#held.get(number) ?? {};
     if (Object.keys(others).length > 0) {
       this.#held.set(number, others);
@@ -117,7 +117,7 @@ export class AddressBlock {
     return this.#held.delete(number);
   }
 
-  #rest(number: number, rest: Rest): void {
+  #rest(number: bigint, rest: Rest): void {
     this.#resting.set(number, rest);
     for (const lane of this.#lanesOf(number)) {
       if (lane.queue.length > 2 * this.#resting.size + 1024) this.#prune(lane);
@@ -133,12 +133,12 @@ export class AddressBlock {
     lane.head = 0;
   }
 
-  #lanesOf(number: number): Lane[] {
+  #lanesOf(number: bigint): Lane[] {
     if (this.isReserved(number)) return [];
     return [...this.#lanes.values()].filter((lane) => this.#serves(lane, number));
   }
 
-  #serves({ parts }: Lane, number: number): boolean {
+  #serves({ parts }: Lane, number: bigint): boolean {
     return parts === this.#parts || parts.some((part) => isIn(part, number));
   }
 
@@ -147,7 +147,7 @@ export class AddressBlock {
     const known = this.#lanes.get(key);
     if (known !== undefined) return known;
     const parts = range === undefined ? this.#parts : [range];
-    const lane: Lane = { parts, at: 0, offset: 0, queue: [], head: 0 };
+    const lane: Lane = { parts, at: 0, offset: 0n, queue: [], head: 0 };
     lane.queue = [...this.#resting]
       .filter(([number]) => this.#serves(lane, number) && !this.isReserved(number))
       .map(([number, { turn }]) => ({ number, turn }))
@@ -156,8 +156,8 @@ export class AddressBlock {
     return lane;
   }
 
-  #nextFresh(lane: Lane): number | undefined {
-    for (; lane.at < lane.parts.length; lane.at++, lane.offset = 0) {
+  #nextFresh(lane: Lane): bigint | undefined {
+    for (; lane.at < lane.parts.length; lane.at++, lane.offset = 0n) {
       const { first, last } = lane.parts[lane.at]!;
       while (first + lane.offset <= last) {
         const number = first + lane.offset++;
@@ -167,7 +167,7 @@ export class AddressBlock {
     return undefined;
   }
 
-  #nextRested(lane: Lane): number | undefined {
+  #nextRested(lane: Lane): bigint | undefined {
     while (lane.head < lane.queue.length) {
       const { number, turn } = lane.queue[lane.head++]!;
       if (this.#resting.get(number)?.turn === turn) return number;
@@ -176,18 +176,23 @@ export class AddressBlock {
   }
 }
 
-function isIn({ first, last }: NumberRange, number: number): boolean {
+/** As a plain number: beyond 2^53 the last digits are lost, which no one counts. */
+function sizeOf({ first, last }: NumberRange): number {
+  return Number(last - first + 1n);
+}
+
+function isIn({ first, last }: NumberRange, number: bigint): boolean {
   return number >= first && number <= last;
 }
 
 /** How many of the numbers are in the range and fulfil the condition; looks at the range or at the numbers, whichever is less. */
 function amountIn(
   range: NumberRange,
-  numbers: ReadonlySet<number> | ReadonlyMap<number, unknown>,
-  condition: (number: number) => boolean = () => true,
+  numbers: ReadonlySet<bigint> | ReadonlyMap<bigint, unknown>,
+  condition: (number: bigint) => boolean = () => true,
 ): number {
   let amount = 0;
-  if (range.last - range.first < numbers.size) {
+  if (range.last - range.first < BigInt(numbers.size)) {
     for (let number = range.first; number <= range.last; number++)
       if (numbers.has(number) && condition(number)) amount++;
   } else {

@@ -7,8 +7,8 @@ import type { Cidr, Clock } from '../base/index.ts';
 import type { Operation, Store } from '../kvstore/index.ts';
 import { AddressBlock } from './address-block.ts';
 import type { Holders } from './address-block.ts';
-import { addressOf, numberOf, rangeOf } from './ipv4-number.ts';
-import type { NumberRange } from './ipv4-number.ts';
+import { addressOf, numberOf, rangeOf, unassignable } from './address-number.ts';
+import type { NumberRange } from './address-number.ts';
 import type { Pool, Space } from './pool-id.ts';
 import { PrefixMap } from './prefix-map.ts';
 
@@ -25,10 +25,10 @@ export class AddressBook {
   readonly #clock: Clock;
   readonly #blocks = new PrefixMap<AddressBlock>();
   /** Held under a prefix that is no pool any more: nobody may get them, their holders may free them. */
-  readonly #orphans = new Map<number, Holders>();
+  readonly #orphans = new Map<bigint, Holders>();
   /** Records of rests: when each address was freed, oldest first. */
-  readonly #rests = new Map<number, number>();
-  readonly #freeing = new Map<number, Promise<boolean>>();
+  readonly #rests = new Map<bigint, number>();
+  readonly #freeing = new Map<bigint, Promise<boolean>>();
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -52,19 +52,17 @@ export class AddressBook {
     return this.#blocks.get(cidr);
   }
 
-  /** A block for the prefix, if there is none; network and broadcast address and `reserved` are never given. */
+  /** A block for the prefix, if there is none; what no host can have and `reserved` are never given. */
   addBlock(cidr: Cidr, reserved: string[] = []): AddressBlock {
-    const range = rangeOf(cidr);
     const block =
-      this.block(cidr) ?? new AddressBlock(range, [range.first, range.last, ...reserved.map(numberOf)]);
+      this.block(cidr) ?? new AddressBlock(rangeOf(cidr), [...unassignable(cidr), ...reserved.map(numberOf)]);
     this.#blocks.set(cidr, block);
     return block;
   }
 
-  /** Adds a further prefix to a block, which gives its addresses too, but for network and broadcast address. */
+  /** Adds a further prefix to a block, which gives its addresses too. */
   extendBlock(block: AddressBlock, further: Cidr): void {
-    const range = rangeOf(further);
-    block.extend(range, [range.first, range.last]);
+    block.extend(rangeOf(further), unassignable(further));
     this.#blocks.set(further, block);
   }
 
@@ -80,7 +78,7 @@ export class AddressBook {
   }
 
   /** Addresses that are held under a prefix of the past. */
-  orphans(): number[] {
+  orphans(): bigint[] {
     return [...this.#orphans.keys()];
   }
 
@@ -124,7 +122,7 @@ export class AddressBook {
     return freeing;
   }
 
-  async #free(number: number, space: Space): Promise<boolean> {
+  async #free(number: bigint, space: Space): Promise<boolean> {
     const { [space]: _freed, ...others } = this.#holdersOf(number) ?? {};
     const freedAt = this.#clock.now();
     const rests = Object.keys(others).length === 0;
@@ -140,7 +138,7 @@ export class AddressBook {
     return true;
   }
 
-  async #persistHold(block: AddressBlock, number: number, pool: Pool): Promise<string> {
+  async #persistHold(block: AddressBlock, number: bigint, pool: Pool): Promise<string> {
     try {
       await this.#store.apply([{ put: keyOf(number), value: block.holders(number) }, ...this.#expired()]);
       this.#rests.delete(number);
@@ -164,12 +162,12 @@ export class AddressBook {
     return operations;
   }
 
-  #restsIn(cidr: Cidr): number[] {
+  #restsIn(cidr: Cidr): bigint[] {
     const { first, last } = rangeOf(cidr);
     return [...this.#rests.keys()].filter((number) => number >= first && number <= last);
   }
 
-  #restoreHolders(number: number, holders: Holders): void {
+  #restoreHolders(number: bigint, holders: Holders): void {
     const block = this.#blockOf(number);
     for (const [space, poolId] of Object.entries(holders) as [Space, string][]) {
       if (block === undefined) this.#orphans.set(number, { ...this.#orphans.get(number), [space]: poolId });
@@ -177,23 +175,23 @@ export class AddressBook {
     }
   }
 
-  #holdersOf(number: number): Holders | undefined {
+  #holdersOf(number: bigint): Holders | undefined {
     return this.#blockOf(number)?.holders(number) ?? this.#orphans.get(number);
   }
 
-  #blockOf(number: number): AddressBlock | undefined {
+  #blockOf(number: bigint): AddressBlock | undefined {
     return this.#blocks.find(number);
   }
 }
 
-function keyOf(number: number): string {
+function keyOf(number: bigint): string {
   return `${ADDRESSES}${addressOf(number)}`;
 }
 
 function parseRecord(
   key: string,
   value: unknown,
-): { number: number; holders: Holders; freedAt: number | undefined } {
+): { number: bigint; holders: Holders; freedAt: number | undefined } {
   const address = tryAddress(key.slice(ADDRESSES.length));
   if (address === undefined || typeof value !== 'object' || value === null)
     throw new BugError(`record ${key} of the store is not an address`);

@@ -14,6 +14,9 @@ const root = mkdtempSync(path.join(tmpdir(), 'weir-ipam-'));
 process.on('exit', () => rmSync(root, { recursive: true }));
 let made = 0;
 
+/** A host with IPv6. */
+export const DUAL = { ipv6: { clusterCidr: 'fd00:210::/48', nodePrefix: 'fd00:210::/64' } };
+
 export interface Bench {
   ipam: Ipam;
   store: Store;
@@ -59,6 +62,8 @@ export async function bench(change: Partial<IpamOptions> = {}): Promise<Bench & 
 
 export const pool = (ipam: Ipam, subnet = '', range = '', space = 'local'): Promise<PoolGrant> =>
   ipam.requestPool({ space, subnet, range, ipv6: false });
+export const pool6 = (ipam: Ipam, subnet = '', range = '', space = 'local'): Promise<PoolGrant> =>
+  ipam.requestPool({ space, subnet, range, ipv6: true });
 export const next = (ipam: Ipam, poolId: string): Promise<string> =>
   ipam.requestAddress({ poolId, address: '', isGateway: false });
 export const exact = (ipam: Ipam, poolId: string, address: string): Promise<string> =>

@@ -10,8 +10,9 @@ import {
   requiredText,
   systemClock,
 } from '../base/index.ts';
-import type { Clock, Log, PluginBody, PluginMethod } from '../base/index.ts';
+import type { Clock, Family, Log, PluginBody, PluginMethod } from '../base/index.ts';
 import type { Ipam } from './ipam.ts';
+import { clusterFlag } from './pool-registry.ts';
 
 export interface IpamDriverOptions {
   log: Log;
@@ -32,7 +33,7 @@ export function createIpamDriver(ipam: Ipam, { log, clock = systemClock }: IpamD
   for (const method of methodsOf(ipam)) {
     const run = (body: PluginBody): object | Promise<object> => {
       if (isLoop(method.name === 'RequestPool' && bodyText(body, 'Pool') === ''))
-        throw rejectedByDocker(ipam);
+        throw rejectedByDocker(ipam, bodyFlag(body, 'V6') ? 6 : 4);
       return method.run(body);
     };
     const name = `IpamDriver.${method.name}`;
@@ -110,7 +111,9 @@ function refuseOptions(options: PluginBody): void {
   }
 }
 
-function rejectedByDocker(ipam: Ipam): UserError {
-  const message = `Docker finds that the node prefix ${ipam.nodePrefix.text} overlaps a route or a name server of this host`;
-  return new UserError('POOL_OVERLAP', message, { hint: 'start the agent with another --cluster-cidr' });
+function rejectedByDocker(ipam: Ipam, family: Family): UserError {
+  const message = `Docker finds that the node prefix ${ipam.nodePrefix(family).text} overlaps a route or a name server of this host`;
+  return new UserError('POOL_OVERLAP', message, {
+    hint: `start the agent with another ${clusterFlag(family)}`,
+  });
 }

@@ -8,20 +8,50 @@ import { UserError, cidrContains, parseCidr, silentLog } from '../base/index.ts'
 import { openEmbeddedStore } from '../kvstore/index.ts';
 import type { Store } from '../kvstore/index.ts';
 import { Ipam } from './ipam.ts';
+import type { IpamOptions } from './ipam.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'weir-ipam-model-'));
 process.on('exit', () => rmSync(root, { recursive: true }));
 let made = 0;
 
 /** Small enough that pools, and the cluster as a whole, run full all the time. */
-const CLUSTER = '10.210.0.0/28';
-const NODE = '10.210.0.0/30';
-const SLOTS = [NODE, '10.210.0.4/30', '10.210.0.8/30', '10.210.0.12/30'];
-const SUBNETS = [
-  { subnet: '', range: '' },
-  { subnet: NODE, range: '' },
-  { subnet: '10.77.0.0/29', range: '' },
-  { subnet: '10.78.0.0/29', range: '10.78.0.4/30' },
+interface Land {
+  family: 4 | 6;
+  cluster: string;
+  node: string;
+  /** The host's own address. */
+  own: string;
+  slots: string[];
+  subnets: { subnet: string; range: string }[];
+}
+
+const LANDS: Land[] = [
+  {
+    family: 4,
+    cluster: '10.210.0.0/28',
+    node: '10.210.0.0/30',
+    own: '10.210.0.1',
+    slots: ['10.210.0.0/30', '10.210.0.4/30', '10.210.0.8/30', '10.210.0.12/30'],
+    subnets: [
+      { subnet: '', range: '' },
+      { subnet: '10.210.0.0/30', range: '' },
+      { subnet: '10.77.0.0/29', range: '' },
+      { subnet: '10.78.0.0/29', range: '10.78.0.4/30' },
+    ],
+  },
+  {
+    family: 6,
+    cluster: 'fd00:210::/124',
+    node: 'fd00:210::/126',
+    own: 'fd00:210::1',
+    slots: ['fd00:210::/126', 'fd00:210::4/126', 'fd00:210::8/126', 'fd00:210::c/126'],
+    subnets: [
+      { subnet: '', range: '' },
+      { subnet: 'fd00:210::/126', range: '' },
+      { subnet: 'fd00:77::/125', range: '' },
+      { subnet: 'fd00:78::/125', range: 'fd00:78::4/126' },
+    ],
+  },
 ];
 
 type Step =
@@ -62,31 +92,49 @@ interface ModelPool {
   isFlat: boolean;
 }
 
-/** What a prefix has to give; the first address of the host's own is the host's. */
-function usableOf(cidr: string): string[] {
-  const [prefix, first, length] = /^(.*\.)(\d+)\/(\d+)$/.exec(cidr)!.slice(1) as [string, string, string];
-  const hosts = Array.from({ length: 2 ** (32 - Number(length)) - 2 }, (_, n) => Number(first) + n + 1);
-  return hosts.map((host) => `${prefix}${host}`).filter((address) => address !== '10.210.0.1');
+/** The last part of an address as a number, and what stands before it; IPv6 writes no last part that is zero. */
+function split(prefix: string): { base: string; host: number; length: number } {
+  const [, base = '', last = '', length = ''] = /^(.*[.:])([0-9a-f]*)\/(\d+)$/.exec(prefix)!;
+  return { base, host: Number.parseInt(last || '0', base.endsWith(':') ? 16 : 10), length: Number(length) };
+}
+
+function atHost(base: string, host: number): string {
+  return `${base}${base.endsWith(':') ? (host === 0 ? '' : host.toString(16)) : host}`;
+}
+
+/** What a prefix has to give: not its first address, in IPv4 not its last, and not the host's own. */
+function usableOf({ family, own }: Land, cidr: string): string[] {
+  const { base, host, length } = split(cidr);
+  const amount = family === 4 ? 2 ** (32 - length) - 2 : 2 ** (128 - length) - 1;
+  const hosts = Array.from({ length: amount }, (_, n) => host + n + 1);
+  return hosts.map((each) => atHost(base, each)).filter((address) => address !== own);
 }
 
 /** What a person would keep on paper: who holds what, and when what was freed. */
 class Model {
+  readonly land: Land;
   pools: ModelPool[] = [];
-  prefixes = [NODE];
+  prefixes: string[];
   routed = new Set<string>();
   held = new Map<string, ModelPool>();
   freedAt = new Map<string, number>();
   gone: { address: string; pool: ModelPool }[] = [];
 
+  constructor(land: Land) {
+    this.land = land;
+    this.prefixes = [land.node];
+  }
+
   usable({ cidr, range, isFlat }: ModelPool): string[] {
-    if (isFlat) return this.prefixes.flatMap(usableOf);
-    return usableOf(cidr).filter((address) => cidrContains(parseCidr(range), address));
+    if (isFlat) return this.prefixes.flatMap((prefix) => usableOf(this.land, prefix));
+    return usableOf(this.land, cidr).filter((address) => cidrContains(parseCidr(range), address));
   }
 
   /** The slot after the one of the highest number, round and round, that is neither claimed nor routed. */
   nextSlot(): string | undefined {
-    const highest = Math.max(...this.prefixes.map((slot) => SLOTS.indexOf(slot)));
-    const order = [...SLOTS.slice(highest + 1), ...SLOTS.slice(0, highest + 1)];
+    const { slots } = this.land;
+    const highest = Math.max(...this.prefixes.map((slot) => slots.indexOf(slot)));
+    const order = [...slots.slice(highest + 1), ...slots.slice(0, highest + 1)];
     return order.find((slot) => !this.prefixes.includes(slot) && !this.routed.has(slot));
   }
 
@@ -98,11 +146,17 @@ class Model {
 }
 
 class Scene {
-  readonly model = new Model();
+  readonly land: Land;
+  readonly model: Model;
   readonly clock = { time: 1_000_000, now: (): number => this.clock.time };
   readonly #file = path.join(root, String(++made), 'store.json');
   #store: Store | undefined;
   #ipam: Ipam | undefined;
+
+  constructor(land: Land) {
+    this.land = land;
+    this.model = new Model(land);
+  }
 
   get ipam(): Ipam {
     return this.#ipam!;
@@ -114,10 +168,17 @@ class Scene {
     this.#ipam = await Ipam.open({
       store: this.#store,
       clock: this.clock,
-      clusterCidr: CLUSTER,
-      nodePrefix: NODE,
+      ...this.#flat(),
       hostRoutes: () => [...this.model.routed].map((slot) => parseCidr(slot)),
     });
+  }
+
+  /** The other family is there too, large, and never asked for anything. */
+  #flat(): Pick<IpamOptions, 'clusterCidr' | 'nodePrefix' | 'ipv6'> {
+    const { family, cluster, node } = this.land;
+    const own = { clusterCidr: cluster, nodePrefix: node };
+    if (family === 4) return { ...own, ipv6: { clusterCidr: 'fd01::/48', nodePrefix: 'fd01::/64' } };
+    return { clusterCidr: '10.211.0.0/16', nodePrefix: '10.211.0.0/24', ipv6: own };
   }
 
   async close(): Promise<void> {
@@ -130,7 +191,7 @@ class Scene {
     const { pools, held, gone } = this.model;
     if (at.act === 'restart') await this.restart();
     else if (at.act === 'wait') this.clock.time += at.seconds * 1000;
-    else if (at.act === 'route') this.toggleRoute(SLOTS[at.slot]!);
+    else if (at.act === 'route') this.toggleRoute(this.land.slots[at.slot]!);
     else if (at.act === 'pool') await this.openPool(at.which);
     else if (at.act === 'free') await this.free([...held.keys()][at.held % held.size]);
     else if (at.act === 'freeAgain') await this.freeAgain(gone[at.held % gone.length]);
@@ -142,15 +203,16 @@ class Scene {
     if (at.act === 'closePool') await this.closePool(pool);
     if (at.act === 'any') await this.any(pool);
     if (at.act === 'gateway') await this.gateway(pool);
-    if (at.act === 'exact') await this.exact(pool, pool.cidr.replace(/\d+\/\d+$/, String(at.host)));
+    if (at.act === 'exact') await this.exact(pool, atHost(split(pool.cidr).base, at.host));
   }
 
   async openPool(which: number): Promise<void> {
-    const { subnet, range } = SUBNETS[which]!;
-    const isOwn = subnet !== '' && subnet !== NODE;
+    const { family, node, subnets } = this.land;
+    const { subnet, range } = subnets[which]!;
+    const isOwn = subnet !== '' && subnet !== node;
     const owner = this.model.pools.find((pool) => isOwn && pool.cidr === subnet);
     const isUsed = [...this.model.held.values()].includes(owner!);
-    const asked = this.ipam.requestPool({ space: 'local', subnet, range, ipv6: false });
+    const asked = this.ipam.requestPool({ space: 'local', subnet, range, ipv6: family === 6 });
     if (isUsed) return assert.rejects(asked, { code: 'POOL_OVERLAP' });
     const { id, cidr } = await asked;
     this.model.pools = this.model.pools.filter((pool) => pool !== owner);
@@ -167,7 +229,7 @@ class Scene {
     for (const [address, holder] of this.model.held)
       if (holder === pool) this.model.free(address, this.clock.time);
     this.model.pools = this.model.pools.filter((other) => other !== pool);
-    if (pool.cidr === NODE) return;
+    if (pool.cidr === this.land.node) return;
     for (const address of this.model.freedAt.keys())
       if (cidrContains(parseCidr(pool.cidr), address)) this.model.freedAt.delete(address);
   }
@@ -180,7 +242,7 @@ class Scene {
     const free = freeNow();
     const asked = this.ipam.requestAddress({ poolId: pool.id, address: '', isGateway: false });
     if (free.length === 0) return assert.rejects(asked, { code: 'POOL_EXHAUSTED' });
-    const given = (await asked).replace('/32', '');
+    const given = (await asked).replace(/\/(32|128)$/, '');
     assert.ok(free.includes(given), `${given} is not free in ${pool.range}`);
     const restOf = (address: string): number => this.clock.time - (freedAt.get(address) ?? 0);
     const longest = Math.max(...free.map(restOf));
@@ -198,7 +260,7 @@ class Scene {
     );
     if (given === undefined) return assert.ok(!hasFree || pool.range !== pool.cidr);
     const address = given.replace(/\/\d+$/, '');
-    if (pool.cidr === NODE) return assert.equal(address, '10.210.0.1');
+    if (pool.cidr === this.land.node) return assert.equal(address, this.land.own);
     assert.ok(!held.has(address));
     held.set(address, pool);
   }
@@ -207,7 +269,7 @@ class Scene {
     const asked = this.ipam.requestAddress({ poolId: pool.id, address, isGateway: false });
     const isUsable = this.model.usable({ ...pool, range: pool.cidr }).includes(address);
     if (!isUsable || this.model.held.has(address)) return assert.rejects(asked, UserError);
-    assert.equal(await asked, `${address}/32`);
+    assert.equal(await asked, `${address}/${this.land.family === 4 ? 32 : 128}`);
     this.model.held.set(address, pool);
   }
 
@@ -228,57 +290,61 @@ class Scene {
     const want = [...this.model.held].map(([address, { id }]) => `${address} ${id}`);
     assert.deepEqual(got.toSorted(), want.toSorted());
     const prefixes = this.ipam.list().map(({ cidr }) => cidr);
-    const claimed = prefixes.filter((cidr) => SLOTS.includes(cidr));
+    const claimed = prefixes.filter((cidr) => this.land.slots.includes(cidr));
     assert.deepEqual(claimed.toSorted(), this.model.prefixes.toSorted());
   }
 }
 
-test(
-  'any sequence of requests, releases and restarts agrees with a plain model',
-  { timeout: 120_000 },
-  async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 80, size: 'max' }), async (steps) => {
-        const scene = new Scene();
-        try {
-          await scene.restart();
-          for (const at of steps) {
-            await scene.take(at);
+for (const land of LANDS) {
+  test(
+    `IPv${land.family}: any sequence of requests, releases and restarts agrees with a plain model`,
+    { timeout: 120_000 },
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 80, size: 'max' }), async (steps) => {
+          const scene = new Scene(land);
+          try {
+            await scene.restart();
+            for (const at of steps) {
+              await scene.take(at);
+              scene.check();
+            }
+            await scene.restart();
             scene.check();
+          } finally {
+            await scene.close();
           }
-          await scene.restart();
-          scene.check();
-        } finally {
-          await scene.close();
-        }
-      }),
-      { numRuns: 100 },
-    );
-  },
-);
-
-test('many at once never get the same address', async () => {
-  const scene = new Scene();
-  await scene.restart();
-  const { ipam } = scene;
-  const pools = await Promise.all(
-    SUBNETS.map(({ subnet, range }) => ipam.requestPool({ space: 'local', subnet, range, ipv6: false })),
+        }),
+        { numRuns: 100 },
+      );
+    },
   );
-  const holders = new Map<string, string>();
-  const container = async (poolId: string, rounds: number): Promise<void> => {
-    for (let n = 0; n < rounds; n++) {
-      const address = await ipam
-        .requestAddress({ poolId, address: '', isGateway: false })
-        .catch(() => undefined);
-      if (address === undefined) continue;
-      assert.equal(holders.get(address), undefined, `${address} has two holders`);
-      holders.set(address, poolId);
-      await Promise.resolve();
-      holders.delete(address);
-      await Promise.all([1, 2].map(() => ipam.releaseAddress(poolId, address.replace('/32', ''))));
-    }
-  };
-  await Promise.all(Array.from({ length: 30 }, (_, n) => container(pools[n % 4]!.id, 20)));
-  assert.deepEqual(ipam.addresses(), []);
-  await scene.close();
-});
+
+  test(`IPv${land.family}: many at once never get the same address`, async () => {
+    const scene = new Scene(land);
+    await scene.restart();
+    const { ipam } = scene;
+    const ipv6 = land.family === 6;
+    const pools = await Promise.all(
+      land.subnets.map(({ subnet, range }) => ipam.requestPool({ space: 'local', subnet, range, ipv6 })),
+    );
+    const holders = new Map<string, string>();
+    const container = async (poolId: string, rounds: number): Promise<void> => {
+      for (let n = 0; n < rounds; n++) {
+        const address = await ipam
+          .requestAddress({ poolId, address: '', isGateway: false })
+          .catch(() => undefined);
+        if (address === undefined) continue;
+        assert.equal(holders.get(address), undefined, `${address} has two holders`);
+        holders.set(address, poolId);
+        await Promise.resolve();
+        holders.delete(address);
+        const release = (): Promise<void> => ipam.releaseAddress(poolId, address.replace(/\/\d+$/, ''));
+        await Promise.all([release(), release()]);
+      }
+    };
+    await Promise.all(Array.from({ length: 30 }, (_, n) => container(pools[n % 4]!.id, 20)));
+    assert.deepEqual(ipam.addresses(), []);
+    await scene.close();
+  });
+}

@@ -1,21 +1,28 @@
 /** Who gets which address: the rules of Docker's requests over pools and addresses. */
-import { UserError, cidrContains, parseAddress, systemClock } from '../base/index.ts';
-import type { Cidr, Clock } from '../base/index.ts';
+import { UserError, addressBits, cidrContains, familyOf, parseAddress, systemClock } from '../base/index.ts';
+import type { Cidr, Clock, Family } from '../base/index.ts';
 import type { Store } from '../kvstore/index.ts';
 import type { AddressBlock } from './address-block.ts';
 import { AddressBook, REST_MS } from './address-book.ts';
-import { addressOf, rangeOf } from './ipv4-number.ts';
+import { addressOf, rangeOf } from './address-number.ts';
+import { NodePrefixes } from './node-prefixes.ts';
 import { newPool, parsePoolId, parseSpace } from './pool-id.ts';
 import type { Pool } from './pool-id.ts';
-import { PoolRegistry } from './pool-registry.ts';
-import { ipv6Unsupported, parseRange, parseSubnet } from './subnet.ts';
+import { PoolRegistry, clusterFlag } from './pool-registry.ts';
+import { parseRange, parseSubnet } from './subnet.ts';
 
-export interface IpamOptions {
-  store: Store;
+/** Where one family's networks without --subnet draw from. */
+interface FlatOptions {
   /** All addresses of the cluster, "10.210.0.0/16". */
   clusterCidr: string;
   /** This host's part of it, "10.210.0.0/24": the pool of networks without --subnet. When it is full, further ones of its size are claimed. */
   nodePrefix: string;
+}
+
+export interface IpamOptions extends FlatOptions {
+  store: Store;
+  /** The same for IPv6; missing on a host without it. */
+  ipv6?: FlatOptions;
   /** Prefixes that the host routes already, weir's own left out. */
   hostRoutes?: () => Cidr[];
   clock?: Clock;
@@ -71,14 +78,15 @@ export class Ipam {
   /** Pools and holdings that were there at the start; only those may be stale. */
   readonly #restored = new Set<string>();
 
-  private constructor({ store, clusterCidr, nodePrefix, hostRoutes, clock }: IpamOptions) {
+  private constructor({ store, clusterCidr, nodePrefix, ipv6, hostRoutes, clock }: IpamOptions) {
     this.#clock = clock ?? systemClock;
     this.#book = new AddressBook(store, this.#clock);
     this.#pools = new PoolRegistry({
       store,
       book: this.#book,
-      clusterCidr,
-      nodePrefix,
+      nodePrefixes: [{ clusterCidr, nodePrefix }, ...(ipv6 === undefined ? [] : [ipv6])].map(
+        (flat) => new NodePrefixes({ store, ...flat }),
+      ),
       hostRoutes: hostRoutes ?? ((): Cidr[] => []),
     });
   }
@@ -94,12 +102,17 @@ export class Ipam {
   }
 
   /** The host's own address in its prefix, the first: what containers see the host as. Never given to a container. */
-  get nodeAddress(): string {
-    return this.#pools.nodeAddress;
+  nodeAddress(family: Family): string {
+    return this.#pools.flat(family).nodeAddress;
   }
 
-  get nodePrefix(): Cidr {
-    return this.#pools.node;
+  /** Of every family that the host has, IPv4 first. */
+  get nodeAddresses(): string[] {
+    return this.#pools.flats().map((flat) => flat.nodeAddress);
+  }
+
+  nodePrefix(family: Family): Cidr {
+    return this.#pools.flat(family).first;
   }
 
   /**
@@ -114,11 +127,12 @@ export class Ipam {
       await this.#pools.open(pool);
       return grant;
     }
-    this.#pools.checkFlat();
-    return { ...grant, gateway: `${this.nodeAddress}/${pool.cidr.length}` };
+    const { family, length } = pool.cidr;
+    this.#pools.checkFlat(family);
+    return { ...grant, gateway: `${this.nodeAddress(family)}/${length}` };
   }
 
-  /** An address in the form Docker wants: a container's with /32, a gateway's with the pool's own length. */
+  /** An address in the form Docker wants: a container's as a host prefix, a gateway's with the pool's own length. */
   async requestAddress({ poolId, address, isGateway }: AddressRequest): Promise<string> {
     const pool = this.#pools.find(poolId);
     if (pool === undefined) throw unknownPool(poolId);
@@ -128,14 +142,14 @@ export class Ipam {
       await this.#book.free(granted, pool.space, poolId); // the pool was released meanwhile
       throw unknownPool(poolId);
     }
-    return `${granted}/${isGateway ? pool.cidr.length : 32}`;
+    return `${granted}/${isGateway ? pool.cidr.length : addressBits(pool.cidr.family)}`;
   }
 
   /** Harmless for what is not held by that pool. */
   async releaseAddress(poolId: string, address: string): Promise<void> {
     const pool = parsePoolId(poolId);
     const freed = parseAddress(address);
-    if (pool !== undefined && !freed.includes(':')) await this.#book.free(freed, pool.space, poolId);
+    if (pool !== undefined) await this.#book.free(freed, pool.space, poolId);
   }
 
   /** Frees all addresses of the pool too. Harmless for a pool that is not there. */
@@ -148,13 +162,10 @@ export class Ipam {
     });
   }
 
-  /** The node prefix, the further prefixes of the flat pool, then the networks' own. */
+  /** For each family the node prefix and the further prefixes of the flat pool, then the networks' own. */
   list(): PoolStatus[] {
-    const flat: Pool = { id: this.nodePrefix.text, space: 'local', cidr: this.nodePrefix };
-    const prefixes = this.#pools.nodePrefixes.map((cidr) => this.#status(flat, cidr));
-    const hasRoom = prefixes.some(({ isFull }) => !isFull) || this.#pools.canGrow();
     const own = this.#pools.all().map((pool) => ({ ...this.#status(pool, pool.cidr), id: pool.id }));
-    return [...prefixes.map((prefix) => ({ ...prefix, isFull: !hasRoom })), ...own];
+    return [...this.#pools.flats().flatMap((flat) => this.#flatStatus(flat)), ...own];
   }
 
   /** Addresses held. */
@@ -187,6 +198,14 @@ export class Ipam {
     return { addresses: stale.map(({ address }) => address), subnets: pools.map(({ cidr }) => cidr.text) };
   }
 
+  #flatStatus(flat: NodePrefixes): PoolStatus[] {
+    const { first } = flat;
+    const pool: Pool = { id: first.text, space: 'local', cidr: first };
+    const rows = flat.all().map((cidr) => this.#status(pool, cidr));
+    const hasRoom = rows.some(({ isFull }) => !isFull) || this.#pools.canGrow(first.family);
+    return rows.map((row) => ({ ...row, isFull: !hasRoom }));
+  }
+
   #status(pool: Pool, cidr: Cidr): PoolStatus {
     const range = pool.range ?? cidr;
     const since = this.#clock.now() - REST_MS;
@@ -205,12 +224,16 @@ export class Ipam {
   }
 
   #parse({ space, subnet, range, ipv6 }: PoolRequest): Omit<Pool, 'id'> {
-    if (ipv6) throw ipv6Unsupported();
     if (subnet === '' && range !== '')
       throw new UserError('RANGE_INVALID', `IP range ${range} has no subnet`, { hint: 'give --subnet too' });
-    const cidr = subnet === '' ? this.nodePrefix : parseSubnet(subnet);
+    // swarm's managers ask for IPv6 subnets without saying so
+    const family = ipv6 ? 6 : subnet === '' ? 4 : familyOf(subnet);
+    const { first: node } = this.#pools.flat(family);
+    const cidr = subnet === '' ? node : parseSubnet(subnet);
+    if (cidr.family !== family)
+      throw new UserError('SUBNET_INVALID', `subnet ${cidr.text} is not an IPv6 one`);
     // with the node prefix as subnet a network stays inside it; the flat pool does not
-    const isBound = subnet !== '' && range === '' && cidr.text === this.nodePrefix.text;
+    const isBound = subnet !== '' && range === '' && cidr.text === node.text;
     const part = isBound ? cidr : parseRange(range, cidr);
     return { space: parseSpace(space), cidr, ...(part !== undefined && { range: part }) };
   }
@@ -218,8 +241,9 @@ export class Ipam {
   /** The flat pool's gateway is the host's own address and is not allocated; a subnet's is its first address if that is free. */
   async #gateway(pool: Pool, wanted: string): Promise<string> {
     const isFlat = this.#pools.isFlat(pool);
-    if (isFlat && (wanted === '' || wanted === this.nodeAddress)) return this.nodeAddress;
-    const first = rangeOf(pool.cidr).first + 1;
+    const own = isFlat ? this.nodeAddress(pool.cidr.family) : undefined;
+    if (own !== undefined && (wanted === '' || wanted === own)) return own;
+    const first = rangeOf(pool.cidr).first + 1n;
     const isFree = this.#pools.blockOf(pool).holders(first) === undefined;
     const gateway = await this.#allocate(pool, wanted === '' && isFree ? addressOf(first) : wanted);
     try {
@@ -246,18 +270,18 @@ export class Ipam {
     do {
       const address = await this.#book.take(block, undefined, pool);
       if (address !== undefined) return address;
-    } while (await this.#pools.grow());
-    const { cluster, node } = this.#pools;
+    } while (await this.#pools.grow(pool.cidr.family));
+    const { cluster, first: node } = this.#pools.flat(pool.cidr.family);
     const what = `all ${block.capacity} addresses of this host are in use, and cluster CIDR ${cluster.text} has no free /${node.length} for more`;
     throw new UserError('POOL_EXHAUSTED', what, {
-      hint: 'remove containers, create a network with a --subnet of its own, or start the agent with a larger --cluster-cidr',
+      hint: `remove containers, create a network with a --subnet of its own, or start the agent with a larger ${clusterFlag(node.family)}`,
       retryable: true,
     });
   }
 
   #inside(pool: Pool, text: string): string {
     const address = parseAddress(text);
-    const prefixes = this.#pools.grows(pool) ? this.#pools.nodePrefixes : [pool.cidr];
+    const prefixes = this.#pools.grows(pool) ? this.#pools.flat(pool.cidr.family).all() : [pool.cidr];
     if (prefixes.some((cidr) => cidrContains(cidr, address))) return address;
     throw new UserError('ADDRESS_OUTSIDE', `address ${address} is not inside the pool ${pool.cidr.text}`);
   }

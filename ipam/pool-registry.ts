@@ -1,12 +1,12 @@
-/** The pools of a host: the flat one on the node's prefixes, and one for each --subnet (`ipam/pools/<id>` in the store). */
-import { BugError, parseCidr } from '../base/index.ts';
-import type { Cidr } from '../base/index.ts';
+/** The pools of a host: for each family the flat one on the node's prefixes, and one for each --subnet (`ipam/pools/<id>` in the store). */
+import { BugError, HostError, parseCidr } from '../base/index.ts';
+import type { Cidr, Family } from '../base/index.ts';
 import type { Operation, Store } from '../kvstore/index.ts';
 import type { AddressBlock } from './address-block.ts';
 import type { AddressBook } from './address-book.ts';
-import { addressOf, rangeOf } from './ipv4-number.ts';
-import type { NumberRange } from './ipv4-number.ts';
-import { NodePrefixes } from './node-prefixes.ts';
+import { addressOf, rangeOf } from './address-number.ts';
+import type { NumberRange } from './address-number.ts';
+import type { NodePrefixes } from './node-prefixes.ts';
 import { parsePoolId } from './pool-id.ts';
 import type { Pool } from './pool-id.ts';
 import { refuseOverlap } from './subnet.ts';
@@ -16,53 +16,52 @@ const POOLS = 'ipam/pools/';
 export interface PoolRegistryOptions {
   store: Store;
   book: AddressBook;
-  clusterCidr: string;
-  nodePrefix: string;
+  /** IPv4 first; a family that is missing is one that the host does not have. */
+  nodePrefixes: NodePrefixes[];
   hostRoutes: () => Cidr[];
 }
 
 export class PoolRegistry {
-  readonly #prefixes: NodePrefixes;
+  readonly #prefixes: NodePrefixes[];
   readonly #store: Store;
   readonly #book: AddressBook;
   readonly #hostRoutes: () => Cidr[];
   /** Pools with a subnet of their own. Flat pools need no memory: their ids say everything. */
   readonly #pools = new Map<string, Pool>();
   readonly #gateways = new Map<string, string>();
-  #growing: Promise<boolean> | undefined;
 
-  constructor({ store, book, clusterCidr, nodePrefix, hostRoutes }: PoolRegistryOptions) {
+  constructor({ store, book, nodePrefixes, hostRoutes }: PoolRegistryOptions) {
     this.#store = store;
     this.#book = book;
     this.#hostRoutes = hostRoutes;
-    this.#prefixes = new NodePrefixes({ store, clusterCidr, nodePrefix });
+    this.#prefixes = nodePrefixes;
   }
 
-  get cluster(): Cidr {
-    return this.#prefixes.cluster;
+  /** What networks of a family without --subnet draw from. Throws HostError IPV6_UNAVAILABLE. */
+  flat(family: Family): NodePrefixes {
+    const found = this.#prefixes.find(({ first }) => first.family === family);
+    if (found !== undefined) return found;
+    throw new HostError('IPV6_UNAVAILABLE', 'this host has no IPv6', {
+      hint: 'create the network without --ipv6, or boot the host without ipv6.disable=1 and start the agent again',
+    });
   }
 
-  /** What networks without --subnet draw from, as Docker knows it. */
-  get node(): Cidr {
-    return this.#prefixes.first;
-  }
-
-  /** All that networks without --subnet draw from. */
-  get nodePrefixes(): Cidr[] {
-    return this.#prefixes.all();
-  }
-
-  get nodeAddress(): string {
-    return addressOf(rangeOf(this.node).first + 1);
+  /** Those of the families that the host has. */
+  flats(): readonly NodePrefixes[] {
+    return this.#prefixes;
   }
 
   async load(): Promise<void> {
-    await this.#prefixes.load();
-    const [node, ...further] = this.nodePrefixes;
-    const flat = this.#book.addBlock(node!, [this.nodeAddress]);
-    for (const prefix of further) this.#book.extendBlock(flat, prefix);
+    for (const prefixes of this.#prefixes) {
+      await prefixes.load();
+      const [node, ...further] = prefixes.all();
+      const flat = this.#book.addBlock(node!, [prefixes.nodeAddress]);
+      for (const prefix of further) this.#book.extendBlock(flat, prefix);
+    }
     const hint = 'start the agent with another --cluster-cidr, or as before and remove that network first';
-    const apart = this.nodePrefixes.map((cidr) => ({ cidr, what: 'a prefix of this node', hint }));
+    const apart = this.#prefixes
+      .flatMap((prefixes) => prefixes.all())
+      .map((cidr) => ({ cidr, what: 'a prefix of this node', hint }));
     for (const { key, value } of await this.#store.list(POOLS)) {
       const pool = parsePoolId(key.slice(POOLS.length));
       if (pool === undefined) throw new BugError(`record ${key} of the store is not a pool`);
@@ -80,7 +79,7 @@ export class PoolRegistry {
   }
 
   isFlat(pool: Pool): boolean {
-    return pool.cidr.text === this.node.text;
+    return this.#prefixes.some(({ first }) => first.text === pool.cidr.text);
   }
 
   /** Undefined for an id that no network here can have. */
@@ -96,15 +95,19 @@ export class PoolRegistry {
     return this.isFlat(pool) && pool.range === undefined && pool.space === 'local';
   }
 
-  /** Claims a further prefix for the flat pool, persisted; false if the cluster CIDR has none that is free. */
-  grow(): Promise<boolean> {
-    this.#growing ??= this.#claim().finally(() => (this.#growing = undefined));
-    return this.#growing;
+  /** Claims a further prefix for the flat pool of a family, persisted; false if its cluster CIDR has none that is free. */
+  async grow(family: Family): Promise<boolean> {
+    const flat = this.flat(family);
+    const prefix = await flat.claim(this.#obstacles(family));
+    const block = this.#book.block(flat.first)!;
+    // of those who asked at once the first extends the block
+    if (prefix !== undefined && this.#book.block(prefix) !== block) this.#book.extendBlock(block, prefix);
+    return prefix !== undefined;
   }
 
   /** Whether there is a prefix left to claim. */
-  canGrow(): boolean {
-    return this.#prefixes.hasNext(this.#obstacles());
+  canGrow(family: Family): boolean {
+    return this.flat(family).hasNext(this.#obstacles(family));
   }
 
   blockOf(pool: Pool): AddressBlock {
@@ -114,7 +117,7 @@ export class PoolRegistry {
   }
 
   gatewayOf(pool: Pool): string | undefined {
-    return this.isFlat(pool) ? this.nodeAddress : this.#gateways.get(pool.id);
+    return this.isFlat(pool) ? this.flat(pool.cidr.family).nodeAddress : this.#gateways.get(pool.id);
   }
 
   async setGateway(pool: Pool, gateway: string): Promise<void> {
@@ -124,10 +127,10 @@ export class PoolRegistry {
   }
 
   /** Throws UserError POOL_OVERLAP if Docker would never accept the node prefix. */
-  checkFlat(): void {
-    const hint = 'start the agent with another --cluster-cidr';
+  checkFlat(family: Family): void {
+    const hint = `start the agent with another ${clusterFlag(family)}`;
     refuseOverlap(
-      this.node,
+      this.flat(family).first,
       this.#hostRoutes().map((cidr) => ({ cidr, what: 'which this host routes already', hint })),
     );
   }
@@ -165,16 +168,10 @@ export class PoolRegistry {
     }
   }
 
-  async #claim(): Promise<boolean> {
-    const prefix = await this.#prefixes.claim(this.#obstacles());
-    if (prefix !== undefined) this.#book.extendBlock(this.#book.block(this.node)!, prefix);
-    return prefix !== undefined;
-  }
-
   /** Where no further prefix can be. */
-  #obstacles(): NumberRange[] {
+  #obstacles(family: Family): NumberRange[] {
     const ofOthers = [...this.all().map(({ cidr }) => cidr), ...this.#hostRoutes()];
-    const ranges = ofOthers.filter(({ family, length }) => family === 4 && length > 0).map(rangeOf);
+    const ranges = ofOthers.filter((cidr) => cidr.family === family && cidr.length > 0).map(rangeOf);
     return [...ranges, ...this.#book.orphans().map((number) => ({ first: number, last: number }))];
   }
 
@@ -196,8 +193,9 @@ export class PoolRegistry {
 
   /** What a new subnet may not overlap. The same prefix in the other address space is the same pool. */
   *#neighbours(pool: Pool, except: Pool | undefined): Generator<{ cidr: Cidr; what: string; hint?: string }> {
-    const hint = `choose a --subnet outside of it, or leave --subnet away to draw from ${this.node.text}`;
-    yield { cidr: this.cluster, what: "the cluster's own addresses", hint };
+    const { cluster, first } = this.flat(pool.cidr.family);
+    const hint = `choose a --subnet outside of it, or leave --subnet away to draw from ${first.text}`;
+    yield { cidr: cluster, what: "the cluster's own addresses", hint };
     for (const other of this.all()) {
       const isTwin = other.space !== pool.space && other.cidr.text === pool.cidr.text;
       if (other !== except && !isTwin) yield { cidr: other.cidr, what: 'the pool of another weir network' };
@@ -209,4 +207,9 @@ export class PoolRegistry {
         what: 'which a container of an earlier node prefix still has',
       };
   }
+}
+
+/** The agent's flag that names the cluster CIDR of a family. */
+export function clusterFlag(family: Family): string {
+  return family === 4 ? '--cluster-cidr' : '--cluster-cidr6';
 }

@@ -1,27 +1,28 @@
-/** Values by IPv4 prefix, found by prefix or by an address inside. Prefixes do not overlap. */
+/** Values by prefix of either family, found by prefix or by an address inside. Prefixes do not overlap. */
+import { cidrSize } from '../base/index.ts';
 import type { Cidr } from '../base/index.ts';
-import { numberOf } from './ipv4-number.ts';
+import { numberOf } from './address-number.ts';
 
 export class PrefixMap<T> {
   /** By number of addresses in the prefix, then by its first address. */
-  readonly #bySize = new Map<number, Map<number, T>>();
+  readonly #bySize = new Map<bigint, Map<bigint, T>>();
 
-  get({ address, length }: Cidr): T | undefined {
-    return this.#bySize.get(sizeOf(length))?.get(numberOf(address));
+  get(cidr: Cidr): T | undefined {
+    return this.#bySize.get(cidrSize(cidr))?.get(numberOf(cidr.address));
   }
 
-  set({ address, length }: Cidr, value: T): void {
-    const size = sizeOf(length);
-    const sameSize = this.#bySize.get(size) ?? new Map<number, T>();
-    this.#bySize.set(size, sameSize.set(numberOf(address), value));
+  set(cidr: Cidr, value: T): void {
+    const size = cidrSize(cidr);
+    const sameSize = this.#bySize.get(size) ?? new Map<bigint, T>();
+    this.#bySize.set(size, sameSize.set(numberOf(cidr.address), value));
   }
 
-  delete({ address, length }: Cidr): void {
-    this.#bySize.get(sizeOf(length))?.delete(numberOf(address));
+  delete(cidr: Cidr): void {
+    this.#bySize.get(cidrSize(cidr))?.delete(numberOf(cidr.address));
   }
 
   /** What the address lies in; a step per length of prefix, however many there are. */
-  find(number: number): T | undefined {
+  find(number: bigint): T | undefined {
     for (const [size, sameSize] of this.#bySize) {
       const value = sameSize.get(number - (number % size));
       if (value !== undefined) return value;
@@ -33,8 +34,4 @@ export class PrefixMap<T> {
   values(): Set<T> {
     return new Set([...this.#bySize.values()].flatMap((sameSize) => [...sameSize.values()]));
   }
-}
-
-function sizeOf(length: number): number {
-  return 2 ** (32 - length);
 }

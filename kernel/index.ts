@@ -26,6 +26,6 @@ export { RingBuffer } from './ring-buffer.ts';
 export { TABLE } from './route.ts';
 export type { NewRoute, Route, RouteType } from './route.ts';
 export type { NewRule, Rule } from './rule.ts';
-export { readSysctl, writeSysctl } from './sysctl.ts';
+export { hasIpv6, readSysctl, writeSysctl } from './sysctl.ts';
 export * from './test-run.ts';
 export { VerifierError } from './verifier-error.ts';

@@ -1,11 +1,13 @@
 /** Addresses of interfaces in rtnetlink's form (struct ifaddrmsg and IFA_*). Pure. */
 import { parseAddress, UserError } from '../base/index.ts';
 import type { Family } from '../base/index.ts';
-import { address, decodeAttributes, readAddress, u32 } from './netlink-attribute.ts';
+import { address, decodeAttributes, readAddress, readU32, u32 } from './netlink-attribute.ts';
 
 export const RTM_ADDRESS = { create: 20, delete: 21, get: 22 } as const;
 
 const IFA = { address: 1, local: 2, flags: 8 } as const;
+/** What keeps an IPv6 address from being a source, for now or for good (IFA_F_*). */
+const STATE = { temporary: 0x1, failed: 0x8, deprecated: 0x20, tentative: 0x40 } as const;
 const NO_DUPLICATE_DETECTION = 0x2;
 const NO_PREFIX_ROUTE = 0x200;
 
@@ -31,6 +33,10 @@ export interface InterfaceAddress {
   /** Prefix length. */
   length: number;
   scope: Scope;
+  /** Changes every day, for privacy. */
+  temporary: boolean;
+  /** Checked to be nobody else's, and not about to go. */
+  usable: boolean;
 }
 
 export interface AddressOptions {
@@ -71,10 +77,17 @@ export function encodeAddressHeader(): Buffer {
 /** Undefined for other families and for what is no address. */
 export function decodeAddress(payload: Buffer): InterfaceAddress | undefined {
   if (payload.length < 8) return undefined;
-  const [af = 0, length = 0, , scope = 0] = payload;
+  const [af = 0, length = 0, shortFlags = 0, scope = 0] = payload;
   const found = decodeAttributes(payload.subarray(8));
   const own = readAddress(found, IFA.local) ?? readAddress(found, IFA.address); // of a point-to-point link, ours
   const family = familyFrom(af);
   if (own === undefined || family === undefined) return undefined;
-  return { ifindex: payload.readUInt32LE(4), family, address: own, length, scope: scopeFrom(scope) };
+  const flags = readU32(found, IFA.flags) ?? shortFlags;
+  // of an IPv4 address the same bit means a secondary one
+  const state = family === 6 ? flags : 0;
+  return {
+    ...{ ifindex: payload.readUInt32LE(4), family, address: own, length, scope: scopeFrom(scope) },
+    temporary: (state & STATE.temporary) !== 0,
+    usable: (state & (STATE.failed | STATE.deprecated | STATE.tentative)) === 0,
+  };
 }

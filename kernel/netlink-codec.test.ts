@@ -51,9 +51,31 @@ test('an address reads back with its length and scope', () => {
         ifindex,
         ...splitPrefix(prefix),
         scope: reach,
+        temporary: false,
+        usable: true,
       });
     }),
   );
+});
+
+test('what keeps an IPv6 address from being a source is read; in IPv4 the same bits mean something else', () => {
+  const withFlags = (prefix: string, flags: number): Buffer => {
+    const encoded = encodeAddress(3, prefix);
+    encoded.writeUInt32LE(flags, encoded.length - 4);
+    return encoded;
+  };
+  for (const [flags, temporary, usable] of [
+    [0x80, false, true],
+    [0x81, true, true],
+    [0x40, false, false],
+    [0xa0, false, false],
+    [0x48, false, false],
+  ] as const) {
+    const six = decodeAddress(withFlags('fd00::1/64', flags));
+    assert.deepEqual([six?.temporary, six?.usable], [temporary, usable], flags.toString(16));
+    const four = decodeAddress(withFlags('10.0.0.1/24', flags));
+    assert.deepEqual([four?.temporary, four?.usable], [false, true]);
+  }
 });
 
 test('a route reads back as it was given, the default route included', () => {

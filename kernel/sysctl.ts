@@ -1,5 +1,5 @@
 /** Kernel settings under /proc/sys, named as sysctl(8) does. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { KernelError } from './failure.ts';
 import { hostProc } from './host-view.ts';
 
@@ -32,4 +32,9 @@ export function writeSysctl(name: string, value: string | number): void {
   } catch (error) {
     refuse(`set sysctl ${name} to ${value}`, error);
   }
+}
+
+/** Whether this kernel speaks IPv6, which it does not with ipv6.disable=1. */
+export function hasIpv6(): boolean {
+  return existsSync('/proc/sys/net/ipv6');
 }

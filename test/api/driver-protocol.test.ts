@@ -66,6 +66,55 @@ test('the gateway is link-local, one for each network, or the one that the user 
   assert.deepEqual(gateways, ['169.254.1.1', '169.254.1.2', '10.210.0.254']);
 });
 
+test('each family has a gateway of its own, and a network of IPv6 alone has only that', async () => {
+  const rig = driverRig();
+  const IPv6Data = [{ Pool: 'fd00:210::/64', Gateway: 'fd00:210::1/64' }];
+  await post(rig, 'CreateNetwork', { ...network('n1'), IPv6Data: [{ Pool: 'fd00:210::/64' }] });
+  await post(rig, 'CreateNetwork', { NetworkID: 'n2', Options: {}, IPv4Data: [], IPv6Data });
+  const both = { AddressIPv6: 'fd00:210::5/128' };
+  await post(rig, 'CreateEndpoint', endpoint('e1', 'n1', '10.210.0.5/32', both));
+  const six = await post(rig, 'CreateEndpoint', endpoint('e2', 'n2', '', { AddressIPv6: 'fd00:210::6/128' }));
+  assert.deepEqual(six, { Interface: { MacAddress: '02:77:00:00:00:06' } });
+  const answers: Record<string, unknown>[] = [];
+  for (const id of ['1', '2'])
+    answers.push(
+      await post(rig, 'Join', { NetworkID: `n${id}`, EndpointID: `e${id}`, SandboxKey: `/ns/${id}` }),
+    );
+  const interfaces = answers.map(({ InterfaceName }) => InterfaceName);
+  assert.deepEqual(answers, [
+    {
+      InterfaceName: interfaces[0],
+      Gateway: '169.254.1.1',
+      GatewayIPv6: 'fe80::1',
+      StaticRoutes: [{ Destination: '169.254.1.1/32', RouteType: 1, NextHop: '' }],
+      DisableGatewayService: true,
+    },
+    {
+      InterfaceName: interfaces[1],
+      GatewayIPv6: 'fd00:210::1',
+      StaticRoutes: [{ Destination: 'fd00:210::1/128', RouteType: 1, NextHop: '' }],
+      DisableGatewayService: true,
+    },
+  ]);
+});
+
+test('an endpoint without any address is refused', async () => {
+  const rig = driverRig();
+  await post(rig, 'CreateNetwork', network('n1'));
+  const { Err } = JSON.parse(
+    (
+      await request(rig.app)
+        .post('/NetworkDriver.CreateEndpoint')
+        .send(JSON.stringify(endpoint('e1', 'n1', '')))
+        .expect(400)
+    ).text,
+  ) as { Err: string };
+  assert.match(Err, /has no IPv4 address: "".*BAD_REQUEST/);
+  const disguised = endpoint('e1', 'n1', '', { AddressIPv6: '::ffff:10.210.0.5' });
+  await request(rig.app).post('/NetworkDriver.CreateEndpoint').send(JSON.stringify(disguised)).expect(400);
+  assert.deepEqual(rig.endpoints.list(), []);
+});
+
 test('an address with a mask is led to the gateway by halves of its prefix', async () => {
   const rig = driverRig();
   await post(rig, 'CreateNetwork', network('n1'));
@@ -82,9 +131,20 @@ test('an address with a mask is led to the gateway by halves of its prefix', asy
   ]);
 });
 
-const refusals: { name: string; options: object; says: RegExp }[] = [
-  { name: 'IPv6', options: { 'com.docker.network.enable_ipv6': true }, says: /IPv6 is not supported yet/ },
-  { name: 'no IPv4', options: { 'com.docker.network.enable_ipv4': false }, says: /needs IPv4/ },
+const refusals: { name: string; options: object; data?: object; says: RegExp }[] = [
+  { name: 'no addresses', options: {}, data: {}, says: /needs addresses, IPv4 or IPv6.*--ipam-driver weir/ },
+  {
+    name: 'the addresses of no IPAM driver',
+    options: {},
+    data: { IPv4Data: [{ Pool: '0.0.0.0/0' }] },
+    says: /pool 0\.0\.0\.0\/0 is not an IPv4 network/,
+  },
+  {
+    name: 'IPv4 addresses for IPv6 ones',
+    options: {},
+    data: { IPv6Data: [{ Pool: '10.210.0.0/24' }] },
+    says: /pool 10\.210\.0\.0\/24 is not an IPv6 network/,
+  },
   {
     name: 'an unknown option',
     options: { 'com.docker.network.generic': { parent: 'eth9' } },
@@ -92,10 +152,11 @@ const refusals: { name: string; options: object; says: RegExp }[] = [
   },
 ];
 
-for (const { name, options, says } of refusals) {
+for (const { name, options, data, says } of refusals) {
   test(`a network with ${name} is refused in one line, and is not there`, async () => {
     const rig = driverRig();
-    const { Err } = await post(rig, 'CreateNetwork', network('n1', options));
+    const asked = { ...network('n1', options), ...(data && { IPv4Data: [], IPv6Data: [], ...data }) };
+    const { Err } = await post(rig, 'CreateNetwork', asked);
     assert.match(String(Err), says);
     assert.deepEqual(rig.networks.list(), []);
   });

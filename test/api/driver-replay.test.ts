@@ -10,12 +10,12 @@ type Json = Record<string, unknown>;
 /** What the driver must have at the end: what it accepted, less what was deleted. */
 interface Model {
   networks: Set<string>;
-  endpoints: Map<string, { network: string; address: string }>;
+  endpoints: Map<string, { network: string; addresses: (string | undefined)[] }>;
   joined: Set<string>;
 }
 
 const REFUSALS =
-  /\[(IPV6_UNSUPPORTED|IPV4_REQUIRED|OPTION_UNKNOWN|PORTS_UNSUPPORTED|NETWORK_UNKNOWN|ENDPOINT_UNKNOWN|BAD_REQUEST)\]$/;
+  /\[(ADDRESSES_REQUIRED|OPTION_UNKNOWN|PORTS_UNSUPPORTED|NETWORK_UNKNOWN|ENDPOINT_UNKNOWN|BAD_REQUEST)\]$/;
 
 const ID = /^[0-9a-z]{25,64}$/;
 
@@ -33,20 +33,24 @@ const FORMS: Record<string, (answer: Json, asked: Json) => void> = {
     else assert.deepEqual(answer, { Interface: {} });
   },
   Join: (answer) => {
-    const { InterfaceName, Gateway, StaticRoutes } = answer as {
+    const { InterfaceName, Gateway, GatewayIPv6, StaticRoutes } = answer as {
       InterfaceName: Json;
-      Gateway: string;
+      Gateway?: string;
+      GatewayIPv6?: string;
       StaticRoutes: Json[];
     };
+    const gateways = [Gateway && 'Gateway', GatewayIPv6 && 'GatewayIPv6'].filter(Boolean);
+    assert.ok(gateways.length > 0);
     assert.deepEqual(Object.keys(answer), [
       'InterfaceName',
-      'Gateway',
+      ...gateways,
       'StaticRoutes',
       'DisableGatewayService',
     ]);
     assert.match(String(InterfaceName['SrcName']), /^wc\d+$/);
     assert.deepEqual([InterfaceName['DstPrefix'], answer['DisableGatewayService']], ['eth', true]);
-    assert.deepEqual(StaticRoutes[0], { Destination: `${Gateway}/32`, RouteType: 1, NextHop: '' });
+    if (Gateway !== undefined)
+      assert.deepEqual(StaticRoutes[0], { Destination: `${Gateway}/32`, RouteType: 1, NextHop: '' });
   },
 };
 
@@ -62,10 +66,11 @@ function deleteNetwork(model: Model, id: string): void {
 
 /** An address that comes again was given up, whether Docker told so or not. */
 function createEndpoint(model: Model, asked: Json): void {
-  const address = String((asked['Interface'] as Json)['Address']);
+  const { Address, AddressIPv6 } = asked['Interface'] as Record<string, string>;
+  const addresses = [Address, AddressIPv6].filter((address) => address !== undefined && address !== '');
   for (const [endpoint, other] of model.endpoints)
-    if (other.address === address) model.endpoints.delete(endpoint);
-  model.endpoints.set(String(asked['EndpointID']), { network: String(asked['NetworkID']), address });
+    if (addresses.some((address) => other.addresses.includes(address))) model.endpoints.delete(endpoint);
+  model.endpoints.set(String(asked['EndpointID']), { network: String(asked['NetworkID']), addresses });
 }
 
 function applyTo(model: Model, method: string, asked: Json): void {
@@ -125,16 +130,13 @@ function eased(line: RecordedRequest): RecordedRequest {
   if (line.body === undefined) return line;
   const body = structuredClone(line.body) as Json & { Options?: Json; Interface?: Json };
   if (line.method === 'NetworkDriver.CreateNetwork') {
-    body['IPv6Data'] = [];
     const data = body['IPv4Data'] as unknown[];
-    if (data.length === 0 || JSON.stringify(data).includes('"0.0.0.0/0"'))
-      body['IPv4Data'] = [{ Pool: '10.85.0.0/24' }];
-    const flags = { 'com.docker.network.enable_ipv4': true, 'com.docker.network.enable_ipv6': false };
-    body.Options = { ...body.Options, ...flags, 'com.docker.network.generic': { 'weir.ports': 'ignore' } };
+    if (JSON.stringify(data).includes('"0.0.0.0/0"')) body['IPv4Data'] = [{ Pool: '10.85.0.0/24' }];
+    body.Options = { ...body.Options, 'com.docker.network.generic': { 'weir.ports': 'ignore' } };
   }
   if (body.Interface !== undefined) {
-    const address = body.Interface['Address'] === '' ? '10.85.0.77/24' : body.Interface['Address'];
-    body.Interface = { ...body.Interface, Address: address, AddressIPv6: '' };
+    const isBare = body.Interface['Address'] === '' && body.Interface['AddressIPv6'] === '';
+    if (isBare) body.Interface = { ...body.Interface, Address: '10.85.0.77/24' };
     body.Options = Object.fromEntries(
       Object.entries(body.Options ?? {}).filter(([key]) => !key.startsWith('weir.')),
     );

@@ -70,7 +70,11 @@ export function driverRig() {
   };
   const filter = LabelFilter.parse();
   const common = { records, networks, datapath, identities, filter, log: silentLog, now };
-  const endpoints = new Endpoints({ ...common, docker: { identify }, clusterCidr: '10.210.0.0/16' });
+  const endpoints = new Endpoints({
+    ...common,
+    docker: { identify },
+    clusterCidrs: ['10.210.0.0/16', 'fd00:210::/48'],
+  });
   const networkDriver = createNetworkDriver({ networks, endpoints, log: silentLog });
   const app = createPluginApp({ networkDriver, ipamDriver: Router(), log: silentLog });
   return { app, records, datapath, identities, networks, endpoints };

@@ -199,17 +199,18 @@ test('what others take away of it is put back', async () => {
   await sleep(300); // its own changes are seen too
   const before = rig.network(netlink);
   for (const route of netlink.routes(210)) netlink.deleteRoute(route);
-  netlink.deleteRule({ family: 4, priority: 32_000, table: 210 });
+  for (const family of [4, 6] as const) netlink.deleteRule({ family, priority: 32_000, table: 210 });
   await rig.until('routes and rule', () => JSON.stringify(rig.network(netlink)) === JSON.stringify(before));
   netlink.setLinkDown(netlink.link('weir1')!.index);
   await rig.until('an open device', () => JSON.stringify(rig.network(netlink)) === JSON.stringify(before));
   await netlink.deleteLink(netlink.link('weir0')!.index);
   await rig.until('weir0', () => netlink.addresses().some(({ address }) => address === rig.NODE));
-  const { ipv4, ifindex } = datapath.endpoints.get('endpoint-1')!;
-  const isReached = (): boolean => {
-    const route = netlink.routeTo(ipv4);
-    return route?.ifindex === ifindex && route.source === rig.NODE;
-  };
+  const { addresses, ifindex } = datapath.endpoints.get('endpoint-1')!;
+  const isReached = (): boolean =>
+    addresses.every((address, at) => {
+      const route = netlink.routeTo(address);
+      return route?.ifindex === ifindex && route.source === [rig.NODE, rig.NODE6][at];
+    });
   await rig.until('routes that name its address', isReached);
   for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
   await datapath.close();

@@ -10,7 +10,9 @@ import type { Direction, LinkTarget } from '../../kernel/index.ts';
 import { parsePolicy } from '../../policy/index.ts';
 
 export const NODE = '10.210.0.1';
+export const NODE6 = 'fd00:210::1';
 export const CLUSTER = '10.210.0.0/16';
+export const CLUSTER6 = 'fd00:210::/48';
 const NETWORK = 'app';
 const SPACE = 2;
 const SIDES = ['ingress', 'egress'] as const;
@@ -30,9 +32,9 @@ export function openDatapath(bpffs: string, options: Partial<DatapathOptions> = 
     log: silentLog,
     uplinks: [],
     masqueradePorts: MASQUERADE,
-    clusterCidrs: () => [CLUSTER],
+    clusterCidrs: () => [CLUSTER, CLUSTER6],
     nativeCidrs: [],
-    nodeAddress: NODE,
+    nodeAddresses: [NODE, NODE6],
     context: { mode: 'default', spaceOf: (network) => (network === NETWORK ? SPACE : 0) },
     labelsOf: (identity) => [`container:id=${identity}`, `weir:network=${NETWORK}`],
     ...options,
@@ -43,8 +45,9 @@ export function openDatapath(bpffs: string, options: Partial<DatapathOptions> = 
 export function specOf(index: number, endpointId?: number): EndpointSpec {
   return {
     key: `endpoint-${index}`,
-    network: { gateway4: '169.254.1.1' },
+    network: { gateway4: '169.254.1.1', gateway6: 'fe80::1' },
     ipv4: `10.210.0.${index + 9}`,
+    ipv6: `fd00:210::${index + 9}`,
     mac: `02:42:0a:d2:00:${(index + 9).toString(16).padStart(2, '0')}`,
     ...(endpointId === undefined ? {} : { endpointId }),
   };
@@ -84,15 +87,17 @@ export async function until(what: string, isSo: () => boolean, ms = 5_000): Prom
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
 }
 
-/** Everything of IPv4 that a datapath may have touched, and the devices. */
+/** Everything that a datapath may have touched. What the kernel gives every link is left out: it comes and goes by itself. */
 export function network(netlink: Netlink): object {
-  const own = netlink.routes().filter(({ family }) => family === 4);
+  const isOfLink = (text: string): boolean => /^(fe80|ff)/.test(text);
+  const own = netlink.routes().filter(({ destination }) => !isOfLink(destination));
+  const rules = [...netlink.rules(4), ...netlink.rules(6)];
   return {
     links: netlink.links().map(({ name, up }) => `${name} ${up}`),
-    addresses: netlink.addresses().flatMap(({ family, address }) => (family === 4 ? [address] : [])),
+    addresses: netlink.addresses().flatMap(({ address }) => (isOfLink(address) ? [] : [address])),
     routes: own.map(({ destination, table }) => `${destination} ${table}`),
-    rules: netlink.rules(4).map(({ priority, table }) => `${priority} ${table}`),
-    neighbours: netlink.neighbours().flatMap(({ address }) => (address.startsWith('10.') ? [address] : [])),
+    rules: rules.map(({ family, priority, table }) => `${family} ${priority} ${table}`),
+    neighbours: netlink.neighbours().flatMap(({ address }) => (/^(10|fd00)/.test(address) ? [address] : [])),
   };
 }
 

@@ -65,10 +65,23 @@ test('an endpoint is made shut, opened with its identity, and goes without a tra
   const routes = netlink.routes(ROUTE_TABLE).map(({ destination, ifindex, source }) => {
     return { destination, ifindex, source };
   });
-  assert.deepEqual(routes, [{ destination: '10.210.0.10/32', ifindex: index, source: rig.NODE }]);
-  const neighbour = netlink.neighbours().find(({ ifindex }) => ifindex === index);
-  assert.deepEqual([neighbour?.address, neighbour?.mac], ['10.210.0.10', rig.specOf(1).mac]);
-  assert.ok(netlink.rules(4).some(({ table, priority }) => table === ROUTE_TABLE && priority < 32766));
+  assert.deepEqual(routes, [
+    { destination: '10.210.0.10/32', ifindex: index, source: rig.NODE },
+    { destination: 'fd00:210::10/128', ifindex: index, source: rig.NODE6 },
+  ]);
+  const { mac } = rig.specOf(1);
+  const neighbours = netlink.neighbours().filter(({ ifindex, permanent }) => ifindex === index && permanent);
+  const known = new Map(neighbours.map((neighbour) => [neighbour.address, neighbour.mac]));
+  assert.deepEqual([known.get('10.210.0.10'), known.get('fd00:210::10')], [mac, mac]);
+  for (const family of [4, 6] as const)
+    assert.ok(netlink.rules(family).some(({ table, priority }) => table === ROUTE_TABLE && priority < 32766));
+  assert.deepEqual(
+    ['disable_ipv6', 'accept_ra', 'accept_redirects', 'forwarding'].map((name) =>
+      readSysctl(`net.ipv6.conf.${made.hostInterface}.${name}`),
+    ),
+    ['0', '0', '0', '1'],
+  );
+  assert.ok(!netlink.addresses().some((own) => own.ifindex === index), 'no address of its own');
   assert.equal(readSysctl(`net.ipv4.conf.${made.hostInterface}.rp_filter`), '2');
   const { identity, container, gatewayMac } = datapath.object.maps.endpoint.get('10.210.0.10')!;
   assert.deepEqual([identity, container, gatewayMac], [256, 1, link.mac]);
