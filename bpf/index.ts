@@ -4,6 +4,7 @@
  * pinned and outlive the process. Never: policy decisions or knowledge of Docker.
  * Trap: addresses in maps are 16 bytes, IPv4 mapped; identities and generations are host order.
  */
+export { Conversion } from './conversion.ts';
 export * from './drop-reason.ts';
 export { EventStream } from './event-stream.ts';
 export * from './layout.gen.ts';

@@ -1,12 +1,15 @@
 /** The compiled datapath: loaded onto its pinned maps, attached to devices by links that outlive the process. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { BugError, HostError } from '../base/index.ts';
 import {
   attachClsact,
   attachTcxAsync,
   BpfObject,
   closeFd,
+  detachClsact,
   detachLink,
+  hasClsact,
   linkTarget,
   openPinnedLink,
   pinObject,
@@ -16,11 +19,16 @@ import {
 import type { Direction } from '../kernel/index.ts';
 import { MAPS, openMaps } from './maps.ts';
 import type { Maps } from './maps.ts';
+import { PinFolders, Takeover } from './takeover.ts';
+import type { Hook } from './takeover.ts';
 
 export type ProgramName = 'from_container' | 'to_container' | 'from_uplink';
 
 /** A bpffs takes no dots, and a device's name has no colon: "eth0.100" is pinned as "eth0:100". */
 const DOT = ':';
+
+/** Follows the name of a pin that is about to take the place of that pin; a crash may leave it. */
+const SUCCESSOR = ':next';
 
 const ELF = new URL('./datapath.bpf.o', import.meta.url);
 
@@ -31,6 +39,8 @@ export interface DatapathOptions {
   maxEntries?: Record<string, number>;
   /** False where the kernel lacks tcx (before 6.6). */
   tcx: boolean;
+  /** Bytes of an object in place of the one that this version brings. */
+  elf?: Buffer;
 }
 
 /** The loaded object. Maps and links are pinned: closing it, or dying, leaves traffic running. */
@@ -39,18 +49,32 @@ export class DatapathObject {
   readonly #object: BpfObject;
   readonly #links: string;
   readonly #tcx: boolean;
+  /** Where the maps that are pinned have another layout. */
+  #takeover: Takeover | undefined;
 
   constructor(options: DatapathOptions) {
     const root = join(options.bpffs, 'weir');
     this.#links = join(root, 'links');
     this.#tcx = options.tcx;
     mkdirSync(this.#links, { recursive: true });
-    this.#object = BpfObject.load(readFileSync(ELF), {
-      name: 'weir',
-      mapPins: Object.fromEntries(MAPS.map((name) => [name, join(root, 'maps', name)])),
-      maxEntries: options.maxEntries ?? {},
-    });
+    for (const name of readdirSync(this.#links)) if (name.endsWith(SUCCESSOR)) unpin(join(this.#links, name));
+    const folders = new PinFolders(root);
+    const opened = open(folders, options);
+    this.#object = opened.object;
+    if (opened.isBeside)
+      this.#takeover = new Takeover(folders, (name) => this.#object.map(name), opened.isResumed);
     this.maps = openMaps(this.#object);
+  }
+
+  /** Whether programs of an earlier process go on working on maps of another layout until `takeOver`. */
+  get isTakingOver(): boolean {
+    return this.#takeover !== undefined;
+  }
+
+  /** To be called when everything else is in the maps: those of another layout give place to these, their flows with them. */
+  async takeOver(): Promise<void> {
+    await this.#takeover?.run();
+    this.#takeover = undefined;
   }
 
   program(name: ProgramName): number {
@@ -67,17 +91,33 @@ export class DatapathObject {
     direction: Direction,
   ): Promise<void> {
     if (!this.#tcx) {
-      attachClsact(this.program(program), device.ifindex, direction);
+      this.attachFilter(this.program(program), device.ifindex, direction);
       return;
     }
     const pin = this.#pin(device.name, direction);
-    if (this.#replace(pin, program, device.ifindex)) return;
+    if (this.#replace(pin, program, device)) return;
     const link = await attachTcxAsync(this.program(program), device.ifindex, direction);
     try {
       pinObject(link, pin);
     } finally {
       closeFd(link);
     }
+  }
+
+  /** Makes a program a filter of a device, in place of the one that an earlier process made one. */
+  attachFilter(program: number, ifindex: number, direction: Direction): void {
+    const swap = (): void => attachClsact(program, ifindex, direction);
+    if (this.#takeover === undefined || !hasClsact(ifindex, direction)) {
+      swap();
+      return;
+    }
+    const hook: Hook = { swap };
+    if (program === this.program('from_uplink'))
+      hook.join = async () => {
+        attachClsact(program, ifindex, direction, 'second');
+        return { [Symbol.dispose]: () => detachClsact(ifindex, direction, 'second') };
+      };
+    this.#takeover.add(hook);
   }
 
   /** A device has another name from now on. */
@@ -109,6 +149,7 @@ export class DatapathObject {
   }
 
   close(): void {
+    this.#takeover?.close();
     this.#object.close();
   }
 
@@ -117,16 +158,78 @@ export class DatapathObject {
   }
 
   /** True if a link to this very device was there; its name may have been another's before. */
-  #replace(pin: string, program: ProgramName, ifindex: number): boolean {
+  #replace(pin: string, program: ProgramName, { ifindex }: { ifindex: number }): boolean {
     const link = openPinnedLink(pin);
     if (link === undefined) return false;
     try {
       const isOurs = linkTarget(link).ifindex === ifindex;
-      if (isOurs) updateLink(link, this.program(program));
-      else unpin(pin);
+      if (!isOurs) unpin(pin);
+      else if (this.#takeover === undefined) updateLink(link, this.program(program));
+      else this.#takeover.add(this.#hookOf(pin, program, ifindex));
       return isOurs;
     } finally {
       closeFd(link);
     }
+  }
+
+  #hookOf(pin: string, program: ProgramName, ifindex: number): Hook {
+    if (program !== 'from_uplink') return { swap: () => this.#update(pin, program) };
+    let link = -1;
+    return {
+      join: async () => {
+        link = await attachTcxAsync(this.program(program), ifindex, 'ingress');
+        return { [Symbol.dispose]: () => closeFd(link) };
+      },
+      // no device takes one program twice, so the second link takes the place of the first
+      swap: () => {
+        pinObject(link, `${pin}${SUCCESSOR}`);
+        renameSync(`${pin}${SUCCESSOR}`, pin);
+      },
+    };
+  }
+
+  #update(pin: string, program: ProgramName): void {
+    const link = openPinnedLink(pin);
+    if (link === undefined) return;
+    try {
+      updateLink(link, this.program(program));
+    } finally {
+      closeFd(link);
+    }
+  }
+}
+
+interface Opened {
+  object: BpfObject;
+  /** It works on maps beside those in force. */
+  isBeside: boolean;
+  /** They have been filled, and some programs put in force, by an earlier process. */
+  isResumed: boolean;
+}
+
+/** Onto the maps that are pinned, if they have the layout, else onto new ones beside them. */
+function open(folders: PinFolders, options: DatapathOptions): Opened {
+  const inForce = load(folders.maps, options);
+  if (inForce === undefined) {
+    const resumed = folders.isSwapping ? load(folders.next, options) : undefined;
+    if (resumed !== undefined) return { object: resumed, isBeside: true, isResumed: true };
+  }
+  folders.discard();
+  const object = inForce ?? load(folders.next, options);
+  if (object === undefined) throw new BugError(`maps in ${folders.next} of another layout than just made`);
+  return { object, isBeside: inForce === undefined, isResumed: false };
+}
+
+/** Undefined where maps of another layout are pinned there. */
+function load(folder: string, options: DatapathOptions): BpfObject | undefined {
+  try {
+    return BpfObject.load(options.elf ?? readFileSync(ELF), {
+      name: 'weir',
+      mapPins: Object.fromEntries(MAPS.map((name) => [name, join(folder, name)])),
+      maxEntries: options.maxEntries ?? {},
+    });
+  } catch (error) {
+    if (error instanceof HostError && error.code === 'MAP_INCOMPATIBLE') return undefined;
+    throw error;
   }
 }

@@ -110,6 +110,8 @@ export class Datapath {
    */
   async commit(): Promise<void> {
     this.enforcement.commit();
+    if (this.object.isTakingOver) this.#options.log.info('takes over maps of another layout');
+    await this.object.takeOver();
     await this.endpoints.sweep();
     const live = new Set(this.endpoints.list().flatMap((endpoint) => endpoint.addresses));
     const cluster = this.ipcache.sources.cluster.map(parseCidr);

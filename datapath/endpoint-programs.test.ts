@@ -22,6 +22,8 @@ class Rig {
   constructor(tcx = true) {
     const object = {
       program: (name: string): number => (name === 'from_container' ? 1 : 2),
+      attachFilter: (): void => assert.fail('not without the filters below'),
+      isTakingOver: false,
       attached: (): string[] => [...this.pinned],
       forget: (name: string): void => {
         this.log.push(`forget ${name}`);

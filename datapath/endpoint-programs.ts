@@ -7,7 +7,7 @@
 import { describeError } from '../base/index.ts';
 import type { Log } from '../base/index.ts';
 import type { DatapathObject } from '../bpf/index.ts';
-import { attachClsact, detachClsact, KernelError } from '../kernel/index.ts';
+import { detachClsact, KernelError } from '../kernel/index.ts';
 
 /** How long no endpoint may have come before filters become links. */
 const QUIET_MS = 2_000;
@@ -23,12 +23,15 @@ export interface Device {
 
 /** How programs become filters of a device, and stop being them. */
 export interface Filters {
-  attach: typeof attachClsact;
+  attach: DatapathObject['attachFilter'];
   detach: typeof detachClsact;
 }
 
 export interface EndpointProgramsOptions {
-  object: Pick<DatapathObject, 'program' | 'attach' | 'attached' | 'forget'>;
+  object: Pick<
+    DatapathObject,
+    'program' | 'attach' | 'attachFilter' | 'attached' | 'forget' | 'isTakingOver'
+  >;
   /** Whether the kernel has tcx; without it filters stay filters. */
   tcx: boolean;
   log: Log;
@@ -44,7 +47,9 @@ export class EndpointPrograms {
 
   constructor(options: EndpointProgramsOptions) {
     this.#options = options;
-    this.#filters = options.filters ?? { attach: attachClsact, detach: detachClsact };
+    const { object } = options;
+    const attach: Filters['attach'] = (...where) => object.attachFilter(...where);
+    this.#filters = options.filters ?? { attach, detach: detachClsact };
   }
 
   /** In force when it resolves, in place of those of an earlier process and without a gap. */
@@ -98,6 +103,10 @@ export class EndpointPrograms {
   async #linkNext(): Promise<void> {
     const [device] = this.#filtered.values();
     if (device === undefined) return;
+    if (this.#options.object.isTakingOver) {
+      this.#linkSoon(device);
+      return;
+    }
     this.#filtered.delete(device.name);
     const timer = this.#timer;
     this.#linking = this.#attempt(device);

@@ -71,8 +71,14 @@ export async function detachLink(linkFd: number): Promise<void> {
 
 const CLSACT = { ingress: 1, egress: 2 } as const; // enum bpf_tc_attach_point
 const BPF_TC_F_REPLACE = 1;
-/** weir's own filter: among the first to be asked, with a handle ("we") that takes nobody else's place. */
-const SLOT = { handle: 0x7765, priority: 1 } as const;
+/**
+ * weir's own filters: among the first to be asked, with handles ("we") that take nobody else's place. The second is asked
+ * after the first.
+ */
+const HANDLE = { first: 0x7765, second: 0x7766 } as const;
+const PRIORITY = 1;
+
+export type FilterSlot = keyof typeof HANDLE;
 
 function clsactHook(ifindex: number, direction: Direction): Buffer {
   const hook = Buffer.alloc(24); // struct bpf_tc_hook: size, ifindex, attach_point, parent
@@ -82,28 +88,38 @@ function clsactHook(ifindex: number, direction: Direction): Buffer {
   return hook;
 }
 
-function clsactSlot(programFd: number, flags: number): Buffer {
-  const slot = Buffer.alloc(32); // struct bpf_tc_opts: size, prog_fd, flags, prog_id, handle, priority
-  slot.writeBigUInt64LE(32n);
-  slot.writeInt32LE(programFd, 8);
-  slot.writeUInt32LE(flags, 12);
-  slot.writeUInt32LE(SLOT.handle, 20);
-  slot.writeUInt32LE(SLOT.priority, 24);
-  return slot;
+function clsactSlot(slot: FilterSlot, programFd = 0, flags = 0): Buffer {
+  const options = Buffer.alloc(32); // struct bpf_tc_opts: size, prog_fd, flags, prog_id, handle, priority
+  options.writeBigUInt64LE(32n);
+  options.writeInt32LE(programFd, 8);
+  options.writeUInt32LE(flags, 12);
+  options.writeUInt32LE(HANDLE[slot], 20);
+  options.writeUInt32LE(PRIORITY, 24);
+  return options;
 }
 
 /** Attaches by clsact, or replaces what was attached so, without a gap. It stays when the process ends. */
-export function attachClsact(programFd: number, ifindex: number, direction: Direction): void {
+export function attachClsact(
+  programFd: number,
+  ifindex: number,
+  direction: Direction,
+  slot: FilterSlot = 'first',
+): void {
   const hook = clsactHook(ifindex, direction);
   const created = libbpf().bpf_tc_hook_create(hook);
   if (created !== -ERRNO.EEXIST) expect(created, `make a clsact qdisc on interface ${ifindex}`);
-  const attached = libbpf().bpf_tc_attach(hook, clsactSlot(programFd, BPF_TC_F_REPLACE));
+  const attached = libbpf().bpf_tc_attach(hook, clsactSlot(slot, programFd, BPF_TC_F_REPLACE));
   expect(attached, tcxAction(ifindex, direction));
 }
 
+/** Whether weir's filter is on a device. */
+export function hasClsact(ifindex: number, direction: Direction): boolean {
+  return libbpf().bpf_tc_query(clsactHook(ifindex, direction), clsactSlot('first')) >= 0;
+}
+
 /** Removes weir's filter and leaves the qdisc, which others may use. Harmless where there is none. */
-export function detachClsact(ifindex: number, direction: Direction): void {
-  const result = libbpf().bpf_tc_detach(clsactHook(ifindex, direction), clsactSlot(0, 0));
+export function detachClsact(ifindex: number, direction: Direction, slot: FilterSlot = 'first'): void {
+  const result = libbpf().bpf_tc_detach(clsactHook(ifindex, direction), clsactSlot(slot));
   if (result === -ERRNO.ENOENT || result === -ERRNO.EINVAL || result === -ERRNO.ENODEV) return;
   expect(result, `detach program from ${direction} of interface ${ifindex}`);
 }

@@ -6,6 +6,7 @@ import type { MapShape } from './bpf-map.ts';
 import { expect, KernelError } from './failure.ts';
 import { lastErrno, libbpf, writePointer } from './libbpf.ts';
 import type { Pointer } from './libbpf.ts';
+import { describedLayout, layoutDifferences, mapLayout } from './map-layout.ts';
 import { closeFd, makeFolders, openPinned } from './pin.ts';
 import { VerifierError } from './verifier-error.ts';
 
@@ -45,8 +46,8 @@ function differences(wanted: Omit<MapShape, 'name'>, pinned: MapShape): string[]
   return different.map((field) => `${field} ${wanted[field]}, pinned ${pinned[field]}`);
 }
 
-/** libbpf would answer a mismatch with a bare EINVAL. */
-function checkPinned(map: Pointer, name: string, path: string): void {
+/** libbpf would answer a mismatch of sizes with a bare EINVAL, and take fields of another order for what they are not. */
+function checkPinned(object: Pointer, map: Pointer, [name, path]: [string, string]): void {
   const fd = openPinned(path, 'map');
   if (fd === undefined) return;
   try {
@@ -57,7 +58,8 @@ function checkPinned(map: Pointer, name: string, path: string): void {
       maxEntries: libbpf().bpf_map__max_entries(map),
       flags: libbpf().bpf_map__map_flags(map),
     };
-    const found = differences(wanted, mapShape(fd));
+    const fields = layoutDifferences(describedLayout(object, map), mapLayout(fd));
+    const found = [...differences(wanted, mapShape(fd)), ...fields];
     if (found.length === 0) return;
     const message = `map ${name} does not fit the one pinned at ${path}: ${found.join('; ')}`;
     throw new HostError('MAP_INCOMPATIBLE', message, {
@@ -130,7 +132,7 @@ export class BpfObject {
     }
     for (const [name, path] of Object.entries(mapPins)) {
       makeFolders(dirname(path));
-      checkPinned(find(name), name, path);
+      checkPinned(this.#object, find(name), [name, path]);
       expect(lib.bpf_map__set_pin_path(find(name), path), `pin map ${name} at ${path}`);
     }
   }

@@ -14,6 +14,8 @@ export { KernelError } from './failure.ts';
 export { lockFolder } from './folder-lock.ts';
 export { requireBpffs, requireHost } from './host.ts';
 export type { AddressOptions, InterfaceAddress, Scope } from './interface-address.ts';
+export { mapLayout } from './map-layout.ts';
+export type { MapLayout } from './map-layout.ts';
 export { isKernelAtLeast } from './kernel-version.ts';
 export type { Link } from './link.ts';
 export type { Neighbour } from './neighbour.ts';

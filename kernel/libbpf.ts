@@ -45,6 +45,11 @@ const LIBBPF = {
   bpf_map_delete_batch: 'int bpf_map_delete_batch(int fd, const void *keys, void *count, const void *opts)',
   bpf_map_lookup_batch:
     'int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, void *count, const void *opts)',
+  bpf_object__btf: 'void *bpf_object__btf(void *object)',
+  btf__raw_data: 'void *btf__raw_data(void *btf, void *size)',
+  bpf_map__btf_key_type_id: 'uint32_t bpf_map__btf_key_type_id(void *map)',
+  bpf_map__btf_value_type_id: 'uint32_t bpf_map__btf_value_type_id(void *map)',
+  bpf_btf_get_fd_by_id: 'int bpf_btf_get_fd_by_id(uint32_t id)',
   bpf_obj_pin: 'int bpf_obj_pin(int fd, const char *path)',
   bpf_obj_get: 'int bpf_obj_get(const char *path)',
   bpf_obj_get_info_by_fd: 'int bpf_obj_get_info_by_fd(int fd, void *info, void *size)',
@@ -56,6 +61,7 @@ const LIBBPF = {
   bpf_prog_test_run_opts: 'int bpf_prog_test_run_opts(int program, void *opts)',
   bpf_tc_hook_create: 'int bpf_tc_hook_create(void *hook)',
   bpf_tc_attach: 'int bpf_tc_attach(const void *hook, void *opts)',
+  bpf_tc_query: 'int bpf_tc_query(const void *hook, void *opts)',
   bpf_tc_detach: 'int bpf_tc_detach(const void *hook, const void *opts)',
 } as const;
 
@@ -89,6 +95,11 @@ export interface Libbpf {
   bpf_map_update_batch(fd: number, keys: Buffer, values: Buffer, count: Buffer, opts: null): number;
   bpf_map_delete_batch(fd: number, keys: Buffer, count: Buffer, opts: null): number;
   bpf_map_lookup_batch(fd: number, from: Bytes, to: Buffer, ...out: [Buffer, Buffer, Buffer, null]): number;
+  bpf_object__btf(object: Pointer): Pointer | null;
+  btf__raw_data(btf: Pointer, size: Buffer): Pointer | null;
+  bpf_map__btf_key_type_id(map: Pointer): number;
+  bpf_map__btf_value_type_id(map: Pointer): number;
+  bpf_btf_get_fd_by_id(id: number): number;
   bpf_obj_pin(fd: number, path: string): number;
   bpf_obj_get(path: string): number;
   bpf_obj_get_info_by_fd(fd: number, info: Buffer, size: Buffer): number;
@@ -99,6 +110,7 @@ export interface Libbpf {
   bpf_prog_test_run_opts(program: number, opts: Buffer): number;
   bpf_tc_hook_create(hook: Buffer): number;
   bpf_tc_attach(hook: Buffer, opts: Buffer): number;
+  bpf_tc_query(hook: Buffer, opts: Buffer): number;
   bpf_tc_detach(hook: Buffer, opts: Buffer): number;
 }
 

@@ -16,6 +16,7 @@ import {
   BpfObject,
   closeFd,
   hasFeature,
+  isKernelAtLeast,
   Netlink,
   programId,
   readSysctl,
@@ -250,7 +251,9 @@ test('all maps with ten thousand policy entries hold at most 32 MB of the kernel
     return Number(/^memlock:\s*(\d+)$/m.exec(info)?.[1]);
   });
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  assert.ok(total > 2 ** 20 && total <= 32 * 2 ** 20, `${total} bytes`);
+  // up to 5.10 the figure has what the kernel adds to each entry
+  const most = (isKernelAtLeast('5.11') ? 32 : 36) * 2 ** 20;
+  assert.ok(total > 2 ** 20 && total <= most, `${total} bytes`);
   for (const index of [1, 2]) await datapath.removeEndpoint(`endpoint-${index}`);
   await datapath.close();
 });

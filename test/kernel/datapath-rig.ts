@@ -8,6 +8,7 @@ import type { DatapathOptions, EndpointSpec, Owner } from '../../datapath/index.
 import { closeFd, hasFeature, linkTarget, Netlink, openPinnedLink } from '../../kernel/index.ts';
 import type { Direction, LinkTarget } from '../../kernel/index.ts';
 import { parsePolicy } from '../../policy/index.ts';
+import type { Rule } from '../../policy/index.ts';
 
 export const NODE = '10.210.0.1';
 export const NODE6 = 'fd00:210::1';
@@ -136,4 +137,21 @@ export function inForce(bpffs: string, device: string, side: Direction): LinkTar
   const ifindex = netlink.link(device)?.index;
   netlink.close();
   return filter && ifindex !== undefined ? { ifindex, programId: filter.id } : undefined;
+}
+
+/** Starts as after a restart: endpoints of an earlier process, the policy, then `commit`, of which `soon` is told before. */
+export async function adopt(
+  datapath: Datapath,
+  indexes: number[],
+  rules: Rule[],
+  soon: () => void = () => {},
+): Promise<void> {
+  await datapath.start();
+  datapath.enforcement.apply(rules);
+  for (const index of indexes) {
+    await datapath.createEndpoint(specOf(index, index));
+    await datapath.activateEndpoint(`endpoint-${index}`, ownerOf(index));
+  }
+  soon();
+  await datapath.commit();
 }

@@ -1,6 +1,6 @@
 /** A network namespace with the container side of an endpoint in it, as Docker would have made it. */
 import { spawn, spawnSync } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import type { Attachment, EndpointSpec } from '../../datapath/index.ts';
 
@@ -8,7 +8,7 @@ const PATIENCE_S = 2;
 
 export class Sandbox implements AsyncDisposable {
   readonly #holder: ChildProcess;
-  readonly #servers: ChildProcess[] = [];
+  readonly #inside: ChildProcess[] = [];
 
   private constructor(holder: ChildProcess) {
     this.#holder = holder;
@@ -52,10 +52,16 @@ export class Sandbox implements AsyncDisposable {
     return spawnSync('nsenter', [...this.#entry, command, ...args], { encoding: 'utf8' });
   }
 
+  /** A process that lives inside until it ends or is ended; it ends with the sandbox at the latest. */
+  start([command = '', ...args]: string[], stdio: StdioOptions = 'ignore'): ChildProcess {
+    const process = spawn('nsenter', [...this.#entry, command, ...args], { stdio });
+    this.#inside.push(process);
+    return process;
+  }
+
   /** Sends back whatever comes. */
   serve(port: number): void {
-    const command = ['busybox', 'nc', '-ll', '-p', String(port), '-e', 'cat'];
-    this.#servers.push(spawn('nsenter', [...this.#entry, ...command], { stdio: 'ignore' }));
+    this.start(['busybox', 'nc', '-ll', '-p', String(port), '-e', 'cat']);
   }
 
   /** What comes back of a line that is sent there; undefined where nothing does. */
@@ -71,7 +77,7 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const process of [...this.#servers, this.#holder]) {
+    for (const process of [...this.#inside, this.#holder]) {
       if (process.exitCode !== null || process.signalCode !== null) continue;
       const ended = once(process, 'exit');
       process.kill('SIGKILL');

@@ -1,0 +1,116 @@
+/**
+ * Entries of a map of another layout, field by field: what both layouts call by one name, and spell alike, is carried
+ * over, the rest is zero. So a field whose meaning changes must get another name in C.
+ */
+import type { BpfMap, MapLayout } from '../kernel/index.ts';
+import { KernelError, mapLayout } from '../kernel/index.ts';
+
+type Fields = MapLayout['key'];
+
+interface Part {
+  from: number;
+  to: number;
+  size: number;
+}
+
+const BATCH = 4096;
+const FILLER = /(^|\.)unused/;
+
+interface Plan {
+  parts: Part[];
+  /** Whether every field has its source. */
+  isWhole: boolean;
+}
+
+function planOf(from: Fields, to: Fields): Plan {
+  const known = new Map(from.map((field) => [`${field.type} ${field.path}`, field]));
+  const parts: Part[] = [];
+  let isWhole = true;
+  for (const { type, path, offset, size } of to) {
+    const source = known.get(`${type} ${path}`);
+    if (source !== undefined) parts.push({ from: source.offset, to: offset, size });
+    else if (!FILLER.test(path)) isWhole = false;
+  }
+  return { parts, isWhole };
+}
+
+function apply({ parts }: Plan, from: Buffer, to: Buffer): void {
+  for (const part of parts) from.copy(to, part.to, part.from, part.from + part.size);
+}
+
+/** How entries of one map become entries of another. */
+export class Conversion {
+  readonly #key: Plan;
+  readonly #value: Plan;
+  readonly #from: BpfMap;
+  readonly #to: BpfMap;
+
+  private constructor(from: BpfMap, to: BpfMap, layouts: [MapLayout, MapLayout]) {
+    const [one, other] = layouts;
+    this.#from = from;
+    this.#to = to;
+    this.#key = planOf(one.key, other.key);
+    this.#value = planOf(one.value, other.value);
+  }
+
+  /**
+   * Undefined where entries say nothing to the other layout: a key has a field that the old one lacks, or one of the maps
+   * has no description.
+   */
+  static between(from: BpfMap, to: BpfMap): Conversion | undefined {
+    const [one, other] = [mapLayout(from.fd), mapLayout(to.fd)];
+    if (one === undefined || other === undefined || from.type !== to.type) return undefined;
+    const conversion = new Conversion(from, to, [one, other]);
+    return conversion.#key.isWhole ? conversion : undefined;
+  }
+
+  /** Copies all entries; `onlyNew` leaves alone those that are there already. Returns how many there were. */
+  run(options: { onlyNew: boolean }): number {
+    let keys: Buffer[] = [];
+    let values: Buffer[] = [];
+    let count = 0;
+    const flush = (): void => {
+      this.#write(keys, values, options.onlyNew);
+      count += keys.length;
+      [keys, values] = [[], []];
+    };
+    for (const entry of this.#from.entries()) {
+      const key = Buffer.alloc(this.#to.keySize);
+      apply(this.#key, entry.key, key);
+      keys.push(key);
+      values.push(this.#valueOf(entry.value));
+      if (keys.length === BATCH) flush();
+    }
+    flush();
+    return count;
+  }
+
+  /** Per-CPU values are one after the other. */
+  #valueOf(bytes: Buffer): Buffer {
+    const value = Buffer.alloc(this.#to.valueSpan);
+    const [from, to] = [strideOf(this.#from), strideOf(this.#to)];
+    for (let copy = 0; (copy + 1) * to <= Math.max(to, value.length); copy++)
+      apply(this.#value, bytes.subarray(copy * from), value.subarray(copy * to));
+    return value;
+  }
+
+  #write(keys: Buffer[], values: Buffer[], onlyNew: boolean): void {
+    if (!onlyNew) this.#to.updateBatch(Buffer.concat(keys), Buffer.concat(values), keys.length);
+    else keys.forEach((key, index) => this.#add(key, values[index] ?? Buffer.alloc(0)));
+  }
+
+  /** The programs may be writing to the map by now, and know better. */
+  #add(key: Buffer, value: Buffer): void {
+    if (this.#to.lookup(key) !== undefined) return;
+    try {
+      this.#to.update(key, value, 'noexist');
+    } catch (error) {
+      if (!(error instanceof KernelError && error.errno === 'EEXIST')) throw error;
+    }
+  }
+}
+
+/** Bytes from the value of one CPU to that of the next. */
+function strideOf({ valueSize, valueSpan }: BpfMap): number {
+  return valueSpan === valueSize ? valueSize : Math.ceil(valueSize / 8) * 8;
+}
