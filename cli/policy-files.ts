@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { api } from '../base/index.ts';
-import { CommandError } from './command-error.ts';
+import { CommandError, usage } from './command-error.ts';
 import type { Io } from './io.ts';
 
 const POLICY_FILE = /^[^.].*\.(json|ya?ml)$/i;
@@ -31,8 +31,14 @@ const REASONS: Record<string, string> = {
   EISDIR: 'is a folder',
 };
 
-/** The files that `path` names, `-` being standard input. */
-export async function readPolicyFiles(path: string, io: Io): Promise<api.PolicySource[]> {
+/** The files that all of `paths` name, in their order; `-` is standard input. */
+export async function readPolicyFiles(paths: string[], io: Io): Promise<api.PolicySource[]> {
+  const doubled = paths.find((path, at) => paths.indexOf(path) !== at);
+  if (doubled !== undefined) throw usage(`${doubled} is given twice`, 'name each source once');
+  return (await Promise.all(paths.map((path) => readSource(path, io)))).flat();
+}
+
+async function readSource(path: string, io: Io): Promise<api.PolicySource[]> {
   if (path === '-') return [{ name: 'stdin', text: await io.readStdin() }];
   try {
     return await read(path);

@@ -8,7 +8,7 @@ import { readPolicyFiles } from './policy-files.ts';
 import { previewText } from './policy-preview.ts';
 import { addTrace } from './policy-trace.ts';
 
-const SOURCE = 'a file, a folder with .json, .yaml and .yml files, or - for standard input';
+const SOURCES = 'files, folders with .json, .yaml and .yml files, or - for standard input';
 const GRACE_MS = 10_000;
 /** On a large host all pairs of containers are looked at. */
 const PREVIEW_MS = 120_000;
@@ -28,11 +28,11 @@ function wholeNumber(text: string): number {
 function addImport(group: Command, context: Context): void {
   withOutput(group.command('import'))
     .description('import rules; all files together make one revision, or none')
-    .argument('<source>', SOURCE)
+    .argument('<source...>', SOURCES)
     .option('--replace-all', 'the files become the whole policy')
     .option('--dry-run', 'change nothing; say for which containers and connections the verdict would change')
-    .action(async (path: string, options: ImportOptions, command: Command) => {
-      const files = await readPolicyFiles(path, context.io);
+    .action(async (paths: string[], options: ImportOptions, command: Command) => {
+      const files = await readPolicyFiles(paths, context.io);
       const body: api.ImportRequest = { files, replaceAll: options.replaceAll === true };
       if (options.dryRun === true) {
         const call = { method: 'POST', body, timeoutMs: PREVIEW_MS } as const;
@@ -49,9 +49,9 @@ function addImport(group: Command, context: Context): void {
 function addValidate(group: Command, context: Context): void {
   withOutput(group.command('validate'))
     .description('judge policy files as an import would, and change nothing')
-    .argument('<source>', SOURCE)
-    .action(async (path: string, options: OutputOptions, command: Command) => {
-      const body: api.ImportRequest = { files: await readPolicyFiles(path, context.io) };
+    .argument('<source...>', SOURCES)
+    .action(async (paths: string[], options: OutputOptions, command: Command) => {
+      const body: api.ImportRequest = { files: await readPolicyFiles(paths, context.io) };
       const answer = await context
         .client(command)
         .call<api.Validation>('/v1/policy/validate', { method: 'POST', body });

@@ -108,11 +108,21 @@ test('import sends a file, a folder in order without hidden and other files, and
     assert.deepEqual(await agent.weir(`policy import ${folder}`), { code: 0, out: 'Revision: 7\n', err: '' });
     assert.equal((await agent.weir(`policy import --replace-all ${join(folder, 'b.json')}`)).code, 0);
     assert.equal((await agent.weir('policy import -', { stdin: '[]' })).code, 0);
+    const several = await agent.weir(`policy import - ${join(folder, 'b.json')} ${folder}`, { stdin: '[]' });
+    assert.equal(several.code, 0);
+    assert.equal((await agent.weir('policy import - -')).code, 2);
     assert.equal((await agent.weir(`policy validate ${join(folder, 'b.json')}`)).out, 'Valid: 1 rule\n');
     assert.deepEqual(agent.requests, [
       { line: 'PUT /v1/policy', body: { files: [file('a.yaml'), file('b.json')], replaceAll: false } },
       { line: 'PUT /v1/policy', body: { files: [file('b.json')], replaceAll: true } },
       { line: 'PUT /v1/policy', body: { files: [{ name: 'stdin', text: '[]' }], replaceAll: false } },
+      {
+        line: 'PUT /v1/policy',
+        body: {
+          files: [{ name: 'stdin', text: '[]' }, file('b.json'), file('a.yaml'), file('b.json')],
+          replaceAll: false,
+        },
+      },
       { line: 'POST /v1/policy/validate', body: { files: [file('b.json')] } },
     ]);
   } finally {

@@ -24,6 +24,7 @@ const METADATA = [
   'uid',
   'labels',
   'annotations',
+  'description',
   'creationTimestamp',
   'deletionGracePeriodSeconds',
   'deletionTimestamp',
@@ -79,12 +80,19 @@ function parseKubernetes(field: Field): Rule {
 }
 
 function parseCilium(field: Field, kind: Kind): Rule[] {
-  const { metadata, spec, specs } = members(field, { known: [...OBJECT, 'spec', 'specs', 'status'] });
+  const parts = members(field, { known: [...OBJECT, 'description', 'spec', 'specs', 'status'] });
+  const { metadata, spec, specs } = parts;
   const origin = parseOrigin(field, metadata, kind);
   const rules = [...(spec === undefined ? [] : [spec]), ...(specs?.list() ?? [])];
   if (rules.length === 0) return field.fail('has no rules', 'give it spec, or specs with a list of rules');
   const dialect = dialectOf(origin);
-  return rules.map((rule) => withOrigin(parseRule(rule, dialect), origin));
+  const said = parts.description ?? metadata?.entries().find(([key]) => key === 'description')?.[1];
+  const description = said?.text();
+  return rules.map((field) => {
+    const rule = parseRule(field, dialect);
+    // what the object says of itself, it says of its rules
+    return withOrigin(description === undefined ? rule : { description, ...rule }, origin);
+  });
 }
 
 function parseOrigin(field: Field, metadata: Field | undefined, kind: Kind): Origin {

@@ -6,21 +6,23 @@ import type { EgressItem, IcmpRule, IngressItem, LabelSelector, PortRule } from 
 import { type Shape, members } from './shape.ts';
 
 const INGRESS = {
-  known: ['fromEndpoints', 'fromRequires', 'fromCIDR', 'fromCIDRSet', 'fromEntities', 'toPorts', 'icmps'],
-  unsupported: {
-    fromgroups: 'groups are',
-    fromnodes: 'node selectors are',
-    authentication: 'authentication is',
-  },
+  known: [
+    ...(['fromEndpoints', 'fromRequires', 'fromCIDR', 'fromCIDRSet', 'fromEntities'] as const),
+    ...(['toPorts', 'icmps', 'authentication'] as const),
+  ],
+  unsupported: { fromgroups: 'groups are', fromnodes: 'node selectors are', auth: 'authentication is' },
 } as const;
 const EGRESS = {
-  known: ['toEndpoints', 'toRequires', 'toCIDR', 'toCIDRSet', 'toEntities', 'toPorts', 'icmps'],
+  known: [
+    ...(['toEndpoints', 'toRequires', 'toCIDR', 'toCIDRSet', 'toEntities'] as const),
+    ...(['toPorts', 'icmps', 'authentication'] as const),
+  ],
   unsupported: {
     togroups: 'groups are',
     tonodes: 'node selectors are',
     toservices: 'services are',
     tofqdns: 'DNS names are',
-    authentication: 'authentication is',
+    auth: 'authentication is',
   },
 } as const;
 const TRAFFIC = ['toPorts', 'icmps'];
@@ -62,8 +64,9 @@ function traffic(parts: { toPorts?: Field; icmps?: Field }): { toPorts?: PortRul
 
 /** The members of one item; at most one of them says who the peer is, and one what passes. */
 function itemMembers<Name extends string>(field: Field, shape: Shape<Name>): Partial<Record<Name, Field>> {
-  const parts = members(field, shape);
-  const names = Object.keys(parts) as Name[];
+  const parts: Partial<Record<string, Field>> & Partial<Record<Name, Field>> = members(field, shape);
+  refuseAuthentication(parts['authentication']);
+  const names = (Object.keys(parts) as Name[]).filter((name) => name !== 'authentication');
   const [passing, second] = names.filter((name) => TRAFFIC.includes(name));
   if (second !== undefined)
     parts[second]?.fail(`cannot go with ${passing}`, 'write two items, which are ORed');
@@ -78,4 +81,12 @@ function itemMembers<Name extends string>(field: Field, shape: Shape<Name>): Par
     `has ${requires} and ${passing} but no peer`,
     `${requires} only narrows; name the peer too, or write two items`,
   );
+}
+
+/** That none is asked for goes without saying. */
+function refuseAuthentication(field: Field | undefined): void {
+  if (field === undefined) return;
+  const { mode } = field.isObject() ? members(field, { known: ['mode'] }) : {};
+  if (mode?.text() === 'disabled') return;
+  field.fail('authentication is not supported yet', 'leave the rule out for now');
 }

@@ -18,7 +18,9 @@ export function parseSelector(field: Field): LabelSelector {
 }
 
 /** A selector of another form of policy, whose keys mean others here. */
-export function readSelector(field: Field, keyOf: KeyReader): LabelSelector {
+export function readSelector(field: Field, read: KeyReader): LabelSelector {
+  // as the field reads it too: this one source may be set apart by a dot
+  const keyOf: KeyReader = (value, written) => read(value, written.replace(/^reserved\./, 'reserved:'));
   const { matchLabels, matchExpressions } = members(field, { known: ['matchLabels', 'matchExpressions'] });
   return {
     ...(matchLabels && { matchLabels: parseMatchLabels(matchLabels, keyOf) }),
@@ -58,7 +60,7 @@ function parseExpression(field: Field, keyOf: KeyReader): LabelExpression {
 function parseOperator(field: Field, operator: Field | undefined): Operator {
   if (operator === undefined) return field.fail('has no operator', `use one of ${OPERATORS.join(', ')}`);
   const text = operator.text();
-  const known = OPERATORS.find((name) => name === text);
+  const known = OPERATORS.find((name) => name.toLowerCase() === text.toLowerCase());
   return known ?? operator.fail(`${quote(text)} is no operator`, suggest(text, OPERATORS));
 }
 

@@ -218,8 +218,8 @@ const REFUSED: { name: string; text: string; says: string }[] = [
   },
   {
     name: 'unknown operator',
-    text: rule({ fromEndpoints: [{ matchExpressions: [{ key: 'id', operator: 'in', values: ['a'] }] }] }),
-    says: `${SELECTOR}.matchExpressions[0].operator: "in" is no operator; did you mean "In"?`,
+    text: rule({ fromEndpoints: [{ matchExpressions: [{ key: 'id', operator: 'inn', values: ['a'] }] }] }),
+    says: `${SELECTOR}.matchExpressions[0].operator: "inn" is no operator; did you mean "In"?`,
   },
   {
     name: 'In without values',
