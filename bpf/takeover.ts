@@ -102,14 +102,15 @@ export class Takeover {
     const onlyNew = this.#isResumed;
     this.#copy(FLOWS, { onlyNew });
     this.#folders.begin();
-    const joined = await Promise.all(this.#hooks.map((hook) => hook.join?.()));
+    const joined: Disposable[] = [];
+    for (const hook of this.#hooks) if (hook.join) joined.push(await hook.join());
     // from here to the end in one go: what is decided meanwhile is known to one of both programs only
     this.#copy(FLOWS, { onlyNew });
     const [common, outer] = [this.#hooks.filter(({ join }) => !join), this.#hooks.filter(({ join }) => join)];
     common.forEach(swap);
     this.#copy(FLOWS, { onlyNew: true });
     outer.forEach(swap);
-    for (const both of joined) both?.[Symbol.dispose]();
+    for (const both of joined) both[Symbol.dispose]();
     this.#folders.finish();
     this.close();
   }

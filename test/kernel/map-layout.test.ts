@@ -92,9 +92,9 @@ test('what both call by one name is carried over, wherever it is; the rest is ze
   const former = { key: '__u16 unused; __be16 port;', value: '__u32 gone; struct end low; __u8 flags;' };
   const next = { key: '__be16 port; __u16 unused;', value: '__u8 flags; __u64 fresh; struct end low;' };
   withBoth(former, next, (from, to) => {
-    from!.update(Buffer.from('ffff1234', 'hex'), Buffer.from('77777777a1a2a3a4a5a6abcd99000000', 'hex'));
-    Conversion.between(from!, to!)!.run({ onlyNew: false });
-    const value = to!.lookup(Buffer.from('1234ffff', 'hex'));
+    from.update(Buffer.from('ffff1234', 'hex'), Buffer.from('77777777a1a2a3a4a5a6abcd99000000', 'hex'));
+    Conversion.between(from, to)!.run({ onlyNew: false });
+    const value = to.lookup(Buffer.from('1234ffff', 'hex'));
     assert.equal(value?.toString('hex'), `99${'00'.repeat(15)}a1a2a3a4a5a6abcd`);
   });
 });
@@ -102,22 +102,22 @@ test('what both call by one name is carried over, wherever it is; the rest is ze
 test('what is there already stays where only new entries are wanted', () => {
   withBoth(PLAIN, { ...PLAIN, value: '__u32 b; __u32 a;' }, (from, to) => {
     const [one, two] = [Buffer.from('01000000', 'hex'), Buffer.from('02000000', 'hex')];
-    for (const key of [one, two]) from!.update(key, Buffer.from('aaaaaaaabbbbbbbb', 'hex'));
-    to!.update(one, Buffer.alloc(8, 7));
-    assert.equal(Conversion.between(from!, to!)!.run({ onlyNew: true }), 2);
-    assert.equal(to!.lookup(one)?.toString('hex'), '07'.repeat(8));
-    assert.equal(to!.lookup(two)?.toString('hex'), 'bbbbbbbbaaaaaaaa');
+    for (const key of [one, two]) from.update(key, Buffer.from('aaaaaaaabbbbbbbb', 'hex'));
+    to.update(one, Buffer.alloc(8, 7));
+    assert.equal(Conversion.between(from, to)!.run({ onlyNew: true }), 2);
+    assert.equal(to.lookup(one)?.toString('hex'), '07'.repeat(8));
+    assert.equal(to.lookup(two)?.toString('hex'), 'bbbbbbbbaaaaaaaa');
   });
 });
 
 test('entries whose key would lack something, or of another kind of map, say nothing', () => {
   const narrow = { ...PLAIN, key: '__u32 id; __u32 unused;' };
   withBoth(PLAIN, { ...PLAIN, key: '__u32 id; __u32 zone;' }, (from, to) =>
-    assert.equal(Conversion.between(from!, to!), undefined),
+    assert.equal(Conversion.between(from, to), undefined),
   );
-  withBoth(PLAIN, narrow, (from, to) => assert.ok(Conversion.between(from!, to!)));
+  withBoth(PLAIN, narrow, (from, to) => assert.ok(Conversion.between(from, to)));
   withBoth(PLAIN, { ...PLAIN, type: 'LRU_HASH' }, (from, to) =>
-    assert.equal(Conversion.between(from!, to!), undefined),
+    assert.equal(Conversion.between(from, to), undefined),
   );
 });
 
@@ -130,9 +130,9 @@ test('every CPU keeps its own copy', () => {
       const cpus = Array.from({ length: possibleCpus() }, (_, cpu) => cpu);
       const former = Buffer.alloc(8 * cpus.length);
       for (const cpu of cpus) former.writeUInt32LE(100 + cpu, cpu * 8);
-      from!.update(Buffer.alloc(4), former);
-      Conversion.between(from!, to!)!.run({ onlyNew: false });
-      const value = to!.lookup(Buffer.alloc(4))!;
+      from.update(Buffer.alloc(4), former);
+      Conversion.between(from, to)!.run({ onlyNew: false });
+      const value = to.lookup(Buffer.alloc(4))!;
       assert.deepEqual(
         cpus.map((cpu) => value.readUInt32LE(cpu * 16 + 8)),
         cpus.map((cpu) => 100 + cpu),

@@ -25,7 +25,8 @@ export interface Heard {
 }
 
 const LAST_ANSWERS_MS = 1_500;
-const [PUSH, STOP] = ['push', 'stop'];
+const PUSH = 'push';
+const STOP = 'stop';
 
 function numbered(number: number): Buffer {
   const bytes = Buffer.alloc(4);
@@ -68,8 +69,8 @@ function pull(address: string, port: number, heard: Heard): { stop: () => void }
     else heard.pushed = Number(sent);
     heard.pulled = seen.size;
   });
-  socket.send(PUSH!, port, address);
-  return { stop: () => socket.send(STOP!, port, address) };
+  socket.send(PUSH, port, address);
+  return { stop: () => socket.send(STOP, port, address) };
 }
 
 async function talk(address: string, port: number): Promise<void> {
