@@ -121,6 +121,7 @@ const LIBC = {
   munmap: 'int munmap(void *at, size_t size)',
   mount:
     'int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data)',
+  setns: 'int setns(int fd, int kind)',
   socket: 'int socket(int domain, int type, int protocol)',
   bind: 'int bind(int fd, const void *address, uint32_t size)',
   setsockopt: 'int setsockopt(int fd, int level, int option, const void *value, uint32_t size)',
@@ -135,6 +136,7 @@ export interface Libc {
   mmap(at: null, size: number, protection: number, flags: number, fd: number, offset: number): Pointer;
   munmap(at: Pointer, size: number): number;
   mount(source: string, target: string, type: string, flags: number, data: null): number;
+  setns(fd: number, kind: number): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Buffer, size: number): number;
   setsockopt(fd: number, level: number, option: number, value: Buffer, size: number): number;

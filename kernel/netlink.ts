@@ -5,6 +5,7 @@ import { decodeAddress, encodeAddress, encodeAddressHeader, RTM_ADDRESS } from '
 import type { AddressOptions, InterfaceAddress } from './interface-address.ts';
 import { decodeLink, encodeLink, encodeNoLinkLocal, encodeVeth, RTM_LINK } from './link.ts';
 import type { Link, LinkFields } from './link.ts';
+import { inNetworkNamespace } from './namespace.ts';
 import { decodeNeighbour, encodeNeighbour, encodeNeighbourFilter, RTM_NEIGHBOUR } from './neighbour.ts';
 import type { Neighbour } from './neighbour.ts';
 import { FLAG } from './netlink-message.ts';
@@ -52,6 +53,11 @@ export class Netlink {
 
   static open(): Netlink {
     return new Netlink();
+  }
+
+  /** Of the network namespace that the file stands for; without what runs on a worker thread. */
+  static openIn(namespace: string): Netlink {
+    return inNetworkNamespace(namespace, () => new Netlink());
   }
 
   close(): void {

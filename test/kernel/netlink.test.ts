@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -299,4 +300,35 @@ test('any number of deletions may be asked for at once', async () => {
   await Promise.all([...pairs.map((pair) => pair[Symbol.asyncDispose]()), ...nowhere]);
   for (const { name } of pairs) assert.equal(netlink.link(name), undefined);
   netlink.close();
+});
+
+test('another network namespace is looked at and changed, and this one is as before', async () => {
+  const holder = spawn('unshare', ['--net', 'sleep', '60']);
+  try {
+    const namespace = `/proc/${holder.pid}/ns/net`;
+    const own = readlinkSync('/proc/self/ns/net');
+    while (readlinkSync(namespace) === own) await sleep(5);
+    const there = Netlink.openIn(namespace);
+    assert.deepEqual(
+      there.links().map(({ name }) => name),
+      ['lo'],
+    );
+    there.setLinkUp(1);
+    there.addAddress(1, '192.0.2.77/32');
+    assert.ok(there.addresses().some(({ address }) => address === '192.0.2.77'));
+    there.close();
+    assert.equal(readlinkSync('/proc/thread-self/ns/net'), own);
+    const here = Netlink.open();
+    assert.ok(!here.addresses().some(({ address }) => address === '192.0.2.77'));
+    here.close();
+  } finally {
+    holder.kill('SIGKILL');
+  }
+});
+
+test('what is no network namespace is refused, and this thread stays where it was', () => {
+  const own = readlinkSync('/proc/thread-self/ns/net');
+  assert.throws(() => Netlink.openIn('/proc/self/ns/mnt'), { errno: 'EINVAL' });
+  assert.throws(() => Netlink.openIn('/run/netns/weir-nowhere'), { code: 'ENOENT' });
+  assert.equal(readlinkSync('/proc/thread-self/ns/net'), own);
 });
