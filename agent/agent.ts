@@ -3,12 +3,12 @@
  * State is restored and in force before dockerd can reach the plugin socket; Docker itself is never waited for.
  */
 import { chmodSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError, systemClock } from '../base/index.ts';
 import type { api, Log } from '../base/index.ts';
 import { EventStream } from '../bpf/index.ts';
-import { Datapath } from '../datapath/index.ts';
+import { Datapath, SandboxRoutes } from '../datapath/index.ts';
 import type { DatapathOptions } from '../datapath/index.ts';
 import {
   createNetworkDriver,
@@ -148,6 +148,7 @@ export class Agent {
       filter: LabelFilter.parse(config.labels),
       docker,
       clusterCidrs,
+      routing: new SandboxRoutes(join(dirname(config.dockerSocket), 'docker/netns')),
       log: log.child('driver'),
       now,
     });

@@ -12,4 +12,5 @@ export { ROUTE_TABLE, tearDownHost } from './host-device.ts';
 export { textOf as prefixText } from './ipcache.ts';
 export { releasePorts } from './reserved-ports.ts';
 export type { PortRange } from './reserved-ports.ts';
+export { SandboxRoutes } from './sandbox-routes.ts';
 export type { Uplink } from './uplink-choice.ts';

@@ -60,6 +60,20 @@ export interface IdentitySource {
   release(holder: string): Promise<void>;
 }
 
+/** A route inside a container. */
+export interface SandboxRoute {
+  destination: string;
+  gateway: string;
+  /** An address of the container; the route is by the interface that has it. */
+  address: string;
+}
+
+/** Routes in containers' own namespaces, where Docker's protocol has no word for them: once the container runs. */
+export interface SandboxRouting {
+  /** First adds, in place of what leads to the same destination, then removes. Throws where the namespace is not there. */
+  change(sandbox: string, change: { add: SandboxRoute[]; remove: SandboxRoute[] }): void;
+}
+
 /** Which container labels count, in canonical form. */
 export interface LabelAdmission {
   admit(labels: Record<string, string>): string[];

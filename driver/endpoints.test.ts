@@ -309,14 +309,6 @@ describe('a container on several networks', () => {
     );
   });
 
-  test('with only one of them weir has routes to weir, since another may hold the default route', async () => {
-    const host = await appHost();
-    const facts = host.docker.facts.get('web-app');
-    facts?.container.networks.push('bridge');
-    const { StaticRoutes } = await host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
-    assert.deepEqual(StaticRoutes[1], { Destination: '10.210.0.0/16', RouteType: 0, NextHop: '169.254.1.1' });
-  });
-
   test('two of which are named alike counts as on one', async () => {
     const host = await appHost();
     await host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');

@@ -8,15 +8,17 @@ import type {
   IdentitySource,
   LabelAdmission,
   Records,
+  SandboxRouting,
 } from './contract.ts';
 import { addressesOf, type Endpoint, type EndpointView, viewOf } from './endpoint.ts';
 import { EndpointTable } from './endpoint-table.ts';
 import { KeyedLock } from './keyed-lock.ts';
+import { MixedRoutes } from './mixed-routes.ts';
 import type { Networks } from './networks.ts';
 import { refusePorts } from './network-options.ts';
 import type { EndpointRequest, JoinRequest } from './request.ts';
 import { Sandboxes } from './sandboxes.ts';
-import { destinationsOf, type StaticRoute, staticRoutes } from './static-routes.ts';
+import { type StaticRoute, staticRoutes } from './static-routes.ts';
 import { withinMs } from './time-limit.ts';
 
 export interface EndpointsOptions {
@@ -27,6 +29,7 @@ export interface EndpointsOptions {
   filter: LabelAdmission;
   docker: EndpointLookup;
   clusterCidrs: string[];
+  routing: SandboxRouting;
   log: Log;
   now: () => number;
   /** How long Join may wait for Docker to say whose the endpoint is. */
@@ -52,6 +55,7 @@ export class Endpoints {
   readonly #options: EndpointsOptions;
   readonly #table: EndpointTable;
   readonly #sandboxes: Sandboxes;
+  readonly #routes: MixedRoutes;
   /** One call at a time per endpoint, then one per sandbox; never the other way round. */
   readonly #calls = new KeyedLock();
   readonly #settling = new KeyedLock();
@@ -61,6 +65,7 @@ export class Endpoints {
     this.#options = options;
     this.#table = new EndpointTable(options);
     this.#sandboxes = new Sandboxes(options);
+    this.#routes = new MixedRoutes(options);
   }
 
   /** Calls back whenever an endpoint stays without its container's labels. */
@@ -108,6 +113,7 @@ export class Endpoints {
       if (endpoint?.state !== 'joined') return;
       this.#table.touch(endpoint, 'left');
       await this.#settle(endpoint.sandbox);
+      await this.#review(endpoint.sandbox);
     });
   }
 
@@ -149,6 +155,17 @@ export class Endpoints {
         await this.#reveal(endpoint, { ...endpoint.container, name });
       });
     }
+  }
+
+  /** A container has joined or left a network of another driver, which may hold its default route. */
+  async foreignNetwork(containerId: string, name: string, isOn: boolean): Promise<void> {
+    const members = this.#table.all().filter(({ container }) => container?.id === containerId);
+    for (const { container } of members) {
+      if (container === undefined || container.networks.includes(name) === isOn) continue;
+      const others = container.networks.filter((network) => network !== name);
+      container.networks = isOn ? [...others, name] : others;
+    }
+    for (const sandbox of sandboxesOf(members)) await this.#review(sandbox);
   }
 
   /** A network's name, learnt from Docker: containers on it get their identity by it. */
@@ -194,10 +211,10 @@ export class Endpoints {
     await this.#orUndo(
       () =>
         this.#settling.run(sandbox, () => {
-          this.#place(endpoint, sandbox);
+          const changed = this.#place(endpoint, sandbox);
           return settled([
             this.#sandboxes.settle(this.#table.members(sandbox)),
-            this.#table.persist(endpoint),
+            ...[endpoint, ...changed].map((item) => this.#table.persist(item)),
           ]);
         }),
       () => this.#goBack(endpoint, sandbox),
@@ -205,8 +222,8 @@ export class Endpoints {
     if (!this.#isKnown(endpoint)) this.#onWaiting?.();
   }
 
-  /** Puts the endpoint into the sandbox, with routes that none of the others there has. */
-  #place(endpoint: Endpoint, sandbox: string): void {
+  /** Puts the endpoint into the sandbox, with routes that none of the others there has. Answers whose routes have changed by it. */
+  #place(endpoint: Endpoint, sandbox: string): Endpoint[] {
     const others = this.#table.members(sandbox);
     if (others.length >= MOST_NETWORKS) {
       throw new UserError(
@@ -217,28 +234,10 @@ export class Endpoints {
         },
       );
     }
-    endpoint.routes = this.#routes(endpoint, others);
+    const changed = this.#routes.join(endpoint, others);
     endpoint.sandbox = sandbox;
     this.#table.touch(endpoint, 'joined');
-  }
-
-  /** Which of its networks holds the default route, and in which order dockerd sets them up, is dockerd's choice. */
-  #routes(endpoint: Endpoint, others: Endpoint[]): string[] {
-    const { networkId, onLink, onLink6, container } = endpoint;
-    const { networks, clusterCidrs } = this.#options;
-    const { pools, name } = networks.get(networkId);
-    const further = (container?.networks ?? []).filter((network) => network !== name);
-    const isForeign = (network: string): boolean => networks.spaceOf(network) === undefined;
-    const isMixed = others.length === 0 && further.length > 0 && further.every(isForeign);
-    const taken = new Set(others.flatMap((other) => other.routes));
-    return destinationsOf({
-      gateways: this.#gateways(endpoint),
-      clusterCidrs,
-      pools,
-      isMixed,
-      taken,
-      onLink: [onLink, onLink6].filter((prefix) => prefix !== undefined),
-    });
+    return changed;
   }
 
   /** After a failed join: as if it had never been in the sandbox. Docker deletes the endpoint next. */
@@ -248,6 +247,7 @@ export class Endpoints {
     delete endpoint.sandbox;
     delete endpoint.owner;
     await this.#settle(sandbox);
+    await this.#review(sandbox);
     await this.#options.identities.release(endpoint.key);
     await this.#table.persist(endpoint);
   }
@@ -283,13 +283,14 @@ export class Endpoints {
   async #reveal(endpoint: Endpoint, container: NonNullable<Endpoint['container']>): Promise<void> {
     endpoint.container = container;
     await this.#settle(endpoint.sandbox);
+    await this.#review(endpoint.sandbox);
     await this.#table.persist(endpoint);
   }
 
   #answer(endpoint: Endpoint): JoinAnswer {
     const { attachment, routes } = endpoint;
     if (attachment === undefined) throw new BugError('join an endpoint that has no interface');
-    const gateways = this.#gateways(endpoint);
+    const gateways = this.#routes.gateways(endpoint);
     return {
       InterfaceName: { SrcName: attachment.containerInterface, DstPrefix: 'eth' },
       // also where it is --internal: the datapath keeps such a container from the world, not its routes
@@ -299,16 +300,18 @@ export class Endpoints {
     };
   }
 
-  /** Next hops of the families in which it has an address. */
-  #gateways({ networkId, ipv4, ipv6 }: Endpoint): string[] {
-    const { gateway4, gateway6 } = this.#options.networks.get(networkId);
-    const own = [ipv4 === undefined ? undefined : gateway4, ipv6 === undefined ? undefined : gateway6];
-    return own.filter((gateway) => gateway !== undefined);
-  }
-
   async #settle(sandbox: string | undefined): Promise<void> {
     if (sandbox === undefined) return;
     await this.#settling.run(sandbox, () => this.#sandboxes.settle(this.#table.members(sandbox)));
+  }
+
+  /** Routes of a container whose networks have changed. */
+  async #review(sandbox: string | undefined): Promise<void> {
+    if (sandbox === undefined) return;
+    await this.#settling.run(sandbox, async () => {
+      const changed = this.#routes.review(this.#table.members(sandbox));
+      await settled(changed.map((endpoint) => this.#table.persist(endpoint)));
+    });
   }
 
   async #drop(endpoint: Endpoint): Promise<void> {

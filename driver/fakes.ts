@@ -9,6 +9,8 @@ import type {
   IdentitySource,
   Owner,
   Records,
+  SandboxRoute,
+  SandboxRouting,
 } from './contract.ts';
 import { Endpoints } from './endpoints.ts';
 import { Networks } from './networks.ts';
@@ -91,6 +93,38 @@ export class FakeIdentities implements IdentitySource {
   }
 }
 
+/** Routes in containers, as an administrator reads them: "10.210.0.0/16 via 169.254.1.1 by 10.210.0.2". */
+export class FakeRouting implements SandboxRouting {
+  readonly routes = new Map<string, string>();
+  isGone = false;
+
+  change(_sandbox: string, { add, remove }: { add: SandboxRoute[]; remove: SandboxRoute[] }): void {
+    if (this.isGone) throw new Error('no such namespace');
+    for (const { destination, gateway, address } of add)
+      this.routes.set(destination, `${destination} via ${gateway} by ${address}`);
+    for (const { destination } of remove) this.routes.delete(destination);
+  }
+
+  /** As dockerd programs what Join answered. */
+  program(
+    address: string,
+    { StaticRoutes }: { StaticRoutes: { Destination: string; NextHop: string }[] },
+  ): void {
+    for (const { Destination, NextHop } of StaticRoutes)
+      if (NextHop !== '') this.routes.set(Destination, `${Destination} via ${NextHop} by ${address}`);
+  }
+
+  /** Routes go with the interface that had the address. */
+  unplug(...addresses: string[]): void {
+    for (const [destination, route] of this.routes)
+      if (addresses.some((address) => route.endsWith(` by ${address}`))) this.routes.delete(destination);
+  }
+
+  list(): string[] {
+    return [...this.routes.values()].sort();
+  }
+}
+
 /** Knows endpoints once it was told; silent until aborted while `isSilent`. */
 export class FakeDocker implements EndpointLookup {
   readonly facts = new Map<string, EndpointFacts>();
@@ -110,6 +144,11 @@ export class FakeDocker implements EndpointLookup {
       container: { id: `id-of-${name}`, name, labels, networks: [networkName] },
     });
   }
+
+  /** The container is on these networks as well. */
+  tellFurther(endpointId: string, ...networks: string[]): void {
+    this.facts.get(endpointId)?.container.networks.push(...networks);
+  }
 }
 
 export interface FakeHost {
@@ -118,6 +157,7 @@ export interface FakeHost {
   datapath: FakeDatapath;
   identities: FakeIdentities;
   docker: FakeDocker;
+  routing: FakeRouting;
   networks: Networks;
   endpoints: Endpoints;
   /** Moves the clock. */
@@ -126,7 +166,7 @@ export interface FakeHost {
   network(
     id: string,
     options?: Record<string, string>,
-    flags?: { internal?: boolean; gateway?: string; pool6?: string },
+    flags?: { internal?: boolean; gateway?: string; pool?: string; pool6?: string },
   ): Promise<void>;
   /** As dockerd starts a container: CreateEndpoint, then Join. */
   run(
@@ -144,16 +184,17 @@ export function fakeHost(records = new FakeRecords(), lookupMs = 20): FakeHost {
   const networks = new Networks({ records, now });
   const admit = (labels: Record<string, string>): string[] =>
     Object.entries(labels).map(([key, value]) => `container:${key}=${value}`);
+  const routing = new FakeRouting();
   const clusterCidrs = ['10.210.0.0/16', 'fd00:210::/48'];
-  const common = { records, networks, datapath, identities, docker, clusterCidrs, lookupMs, now };
+  const common = { records, networks, datapath, identities, docker, routing, clusterCidrs, lookupMs, now };
   const endpoints = new Endpoints({ ...common, filter: { admit }, log: silentLog });
   return {
     ...common,
     endpoints,
     pass: (ms) => (time += ms),
-    async network(id, generic = {}, { internal = false, gateway = '', pool6 } = {}) {
+    async network(id, generic = {}, { internal = false, gateway = '', pool = '10.210.0.0/24', pool6 } = {}) {
       const Options = { 'com.docker.network.internal': internal, 'com.docker.network.generic': generic };
-      const IPv4Data = [{ Pool: '10.210.0.0/24', Gateway: gateway }];
+      const IPv4Data = [{ Pool: pool, Gateway: gateway }];
       const IPv6Data = pool6 === undefined ? [] : [{ Pool: pool6 }];
       await networks.create(parseNetworkRequest({ NetworkID: id, Options, IPv4Data, IPv6Data }));
     },

@@ -205,13 +205,20 @@ export class Reconciler {
     const name = attributes['name'] ?? '';
     if (type === 'network') {
       if (action === 'create' && networks.find(id) !== undefined) await endpoints.learnNetwork(id, name);
-      else if (networks.find(id) !== undefined && this.#isOpen(id)) this.ask();
+      else if (networks.find(id) === undefined) await this.#heedForeign(action, attributes);
+      else if (this.#isOpen(id)) this.ask();
       return;
     }
     if (action === 'rename') await endpoints.rename(id, name.replace(/^\//, ''));
     else if (action === 'start' && this.#isOpen()) this.ask();
     else if (action === 'destroy' && endpoints.list().some((endpoint) => endpoint.containerId === id))
       this.ask();
+  }
+
+  /** Which networks of other drivers a container is on. */
+  async #heedForeign(action: string, { container = '', name = '' }: Record<string, string>): Promise<void> {
+    if (action !== 'connect' && action !== 'disconnect') return;
+    await this.#options.endpoints.foreignNetwork(container, name, action === 'connect');
   }
 
   /** Whether some endpoint (of this network) is not what it should end as. */

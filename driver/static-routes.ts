@@ -22,8 +22,12 @@ export interface RouteSetting {
   pools: string[];
   /** Prefixes that the kernel takes to be on the link, where an address came with a short mask. */
   onLink: string[];
-  /** Whether this is the container's only weir network, and one of another driver may hold its default route. */
+  /** Whether a network of another driver may hold the container's default route. */
   isMixed: boolean;
+  /** Whether it is by this endpoint that such a container finds all of weir. */
+  carries: boolean;
+  /** The container's other addresses: dockerd refuses an address that lies under a route. */
+  around: readonly string[];
   /** Destinations that other endpoints of the container were given: giving one twice fails with "file exists". */
   taken: ReadonlySet<string>;
 }
@@ -40,7 +44,16 @@ function halvesOf(prefix: string): string[] {
   return [cidr.address, middle].map((first) => `${first}/${cidr.length + 1}`);
 }
 
-function hostPrefix(address: string): string {
+/** The parts of a prefix in which none of the addresses lies. */
+export function cutOut(prefix: string, addresses: readonly string[]): string[] {
+  const cidr = parseCidr(prefix);
+  const inside = addresses.filter((address) => cidrContains(cidr, address));
+  if (inside.length === 0) return [prefix];
+  if (cidr.length === addressBits(cidr.family)) return [];
+  return halvesOf(prefix).flatMap((half) => cutOut(half, inside));
+}
+
+export function hostPrefix(address: string): string {
   return `${address}/${addressBits(familyOf(address))}`;
 }
 
@@ -50,12 +63,12 @@ function hostPrefix(address: string): string {
  * find this one.
  */
 export function destinationsOf(setting: RouteSetting): string[] {
-  const { gateways, clusterCidrs, pools, onLink, isMixed, taken } = setting;
+  const { gateways, clusterCidrs, pools, onLink, isMixed, carries, around, taken } = setting;
   const cluster = clusterCidrs.map(parseCidr);
   const isOutside = (pool: string): boolean => !cluster.some((cidr) => cidrContains(cidr, parseCidr(pool)));
   const outside = pools.filter((pool) => !onLink.includes(pool) && isOutside(pool));
-  const ofWeir = isMixed ? [...cluster.map(({ text }) => text), ...outside] : [];
-  const wanted = [...onLink.flatMap(halvesOf), ...ofWeir];
+  const all = carries ? cluster.flatMap(({ text }) => cutOut(text, around)) : [];
+  const wanted = [...onLink.flatMap(halvesOf), ...all, ...(isMixed ? outside : [])];
   return gateways.flatMap((gateway) => {
     const family = familyOf(gateway);
     const ways = new Set(wanted.filter((destination) => parseCidr(destination).family === family));

@@ -74,6 +74,7 @@ export function driverRig() {
     ...common,
     docker: { identify },
     clusterCidrs: ['10.210.0.0/16', 'fd00:210::/48'],
+    routing: { change: () => undefined },
   });
   const networkDriver = createNetworkDriver({ networks, endpoints, log: silentLog });
   const app = createPluginApp({ networkDriver, ipamDriver: Router(), log: silentLog });

@@ -233,3 +233,36 @@ scene('a container finds its host by host.docker.internal', ['plain'], async (ho
   assert.equal(await exec(host, 'client', 'sh', '-c', command), 'host');
   listener.kill('SIGKILL');
 });
+
+scene(
+  'weir stays in reach of a container whose default route a bridge has',
+  ['a-bridge', 'met', 'net', 'third'],
+  async (host) => {
+    await host.docker('network', 'create', '--driver', 'bridge', 'a-bridge'); // first by name: it has the default route
+    await create(host, 'met');
+    await create(host, 'net', '--subnet', '10.94.0.0/24');
+    await start(host, 'met-server', { network: 'met' });
+    await start(host, 'net-server', { network: 'net' });
+    const expectReach = async (name: string, ...servers: string[]): Promise<void> => {
+      for (const server of servers) assert.equal(await fetches(host, name, `http://${server}`), server, name);
+      assert.match(await exec(host, name, 'ip', 'route'), /default via 172\./);
+    };
+    await host.docker('create', '--name', 'from-start', '--network', 'a-bridge', IMAGE, 'sleep', '60');
+    for (const network of ['met', 'net']) await host.docker('network', 'connect', network, 'from-start');
+    await host.docker('start', 'from-start');
+    await expectReach('from-start', 'met-server', 'net-server');
+    await start(host, 'live', { network: 'a-bridge', command: ['sleep', '60'] });
+    await host.docker('network', 'connect', 'met', 'live');
+    await host.docker('network', 'connect', 'net', 'live');
+    await expectReach('live', 'met-server', 'net-server');
+    await create(host, 'third');
+    await start(host, 'third-server', { network: 'third' });
+    await host.docker('network', 'connect', 'third', 'live');
+    await host.docker('network', 'disconnect', 'met', 'live');
+    await expectReach('live', 'net-server', 'third-server');
+    await start(host, 'late', { network: 'met', command: ['sleep', '60'] });
+    await host.docker('network', 'connect', 'a-bridge', 'late');
+    await until('the route is there', async () => (await fetches(host, 'late', 'http://met-server')) !== '');
+    await expectReach('late', 'met-server');
+  },
+);
