@@ -196,18 +196,18 @@ scene(
   ['plain'],
   async (host) => {
     await create(host, 'plain', '--attachable', '--label', 'team=web');
-    const health = ['--health-cmd', 'curl -sf http://localhost', '--health-interval', '0.2s'];
+    await start(host, 'server', { network: 'plain' });
+    const health = ['--health-cmd', 'curl -sf http://server', '--health-interval', '0.2s'];
     const flags = ['--sysctl', 'net.ipv4.ip_local_port_range=20000 30000', '--init', ...health];
-    await start(host, 'server', { network: 'plain', flags });
-    await start(host, 'client', { network: 'plain' });
-    assert.match(await exec(host, 'server', 'sysctl', 'net.ipv4.ip_local_port_range'), /20000\s30000/);
+    await start(host, 'client', { network: 'plain', flags });
+    assert.match(await exec(host, 'client', 'sysctl', 'net.ipv4.ip_local_port_range'), /20000\s30000/);
+    const status = ['inspect', '-f', '{{.State.Health.Status}}', 'client'];
+    await until('the client is healthy', async () => (await host.docker(...status)) === 'healthy');
     await host.docker('pause', 'server');
     const paused = ['curl', '-s', '-m', '1', 'http://server'];
     assert.equal((await host.attemptDocker('exec', 'client', ...paused)).code, 28, 'no answer');
     await host.docker('unpause', 'server');
     assert.equal(await fetches(host, 'client', 'http://server'), 'server');
-    const status = ['inspect', '-f', '{{.State.Health.Status}}', 'server'];
-    await until('the server is healthy', async () => (await host.docker(...status)) === 'healthy');
   },
 );
 
