@@ -42,7 +42,7 @@ static __always_inline int source_check(struct context *context, const struct de
 
 static __always_inline bool is_gateway(const struct device *device, const struct addr *address)
 {
-	return addr_equal(address, &device->gateway4) || addr_equal(address, &device->gateway6);
+	return addr_equal(address, &device->gateway4) || nd_is_gateway(device, address);
 }
 
 static __always_inline int container_send(struct __sk_buff *skb, struct context *context, const struct device *device)

@@ -58,6 +58,12 @@ static __always_inline bool addr_is_link_local6(const struct addr *a)
 	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
+/* fe80::1 */
+static __always_inline bool addr_is_usual_gateway(const struct addr *a)
+{
+	return a->word[0] == bpf_htonl(0xfe800000) && !a->word[1] && !a->word[2] && a->word[3] == bpf_htonl(1);
+}
+
 /* Any total order will do, as long as both directions of a flow agree on it. */
 static __always_inline bool addr_less(const struct addr *a, const struct addr *b)
 {

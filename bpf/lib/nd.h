@@ -92,11 +92,22 @@ static __always_inline int nd_answer(struct __sk_buff *skb, struct context *cont
 	return 0;
 }
 
+/*
+ * The network's gateway, or the usual one where the network has another: dockerd asks the kernel on which link fe80::1 is,
+ * so the default route of one network may lead to the link of another.
+ */
+static __always_inline bool nd_is_gateway(const struct device *device, const struct addr *address)
+{
+	if (addr_is_none(&device->gateway6))
+		return false;
+	return addr_equal(address, &device->gateway6) || addr_is_usual_gateway(address);
+}
+
 /* Whether an address may be spoken of as the container's: one of its own, or one that is good on its link alone. */
 static __always_inline bool nd_is_own(const struct device *device, const struct addr *address)
 {
 	if (addr_is_link_local6(address))
-		return !addr_equal(address, &device->gateway6);
+		return !nd_is_gateway(device, address);
 	return device_owner(device, address);
 }
 
@@ -112,7 +123,7 @@ static __always_inline int nd_solicit(struct __sk_buff *skb, struct context *con
 	context->packet.destination = target;
 	if (!nd_is_own(device, &context->packet.source))
 		return DROP_INVALID_SOURCE_IP;
-	if (!addr_equal(&target, &device->gateway6) || addr_is_none(&target))
+	if (!nd_is_gateway(device, &target))
 		return DROP_UNKNOWN_L3_TARGET;
 	return nd_answer(skb, context, &device->endpoint, frame);
 }
@@ -147,7 +158,7 @@ static __always_inline int nd_receive(struct __sk_buff *skb, const struct packet
 	const struct ipv6hdr *ip = HEADER_AT(skb, L3_OFFSET, struct ipv6hdr);
 
 	if (ip && ip->hop_limit == ND_HOP_LIMIT && packet->icmp_type == ND_NEIGHBOUR_ADVERTISEMENT &&
-	    addr_equal(&packet->source, &device->gateway6))
+	    nd_is_gateway(device, &packet->source))
 		return 0;
 	return addr_is_multicast6(&packet->destination) ? DROP_MULTICAST : DROP_FORBIDDEN_ICMP6;
 }

@@ -47,8 +47,20 @@ export async function start(host: LabHost, name: string, options: ContainerOptio
   return addressOf(host, name, options.network);
 }
 
-export function addressOf(host: LabHost, name: string, network: string): Promise<string> {
-  return host.docker('inspect', '-f', `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, name);
+export function addressOf(host: LabHost, name: string, network: string, family: 4 | 6 = 4): Promise<string> {
+  const field = family === 4 ? 'IPAddress' : 'GlobalIPv6Address';
+  return host.docker('inspect', '-f', `{{(index .NetworkSettings.Networks "${network}").${field}}}`, name);
+}
+
+export interface Dual {
+  ipv4: string;
+  ipv6: string;
+}
+
+/** Starts a container on a network of both families and resolves to its addresses there. */
+export async function startDual(host: LabHost, name: string, options: ContainerOptions): Promise<Dual> {
+  const ipv4 = await start(host, name, options);
+  return { ipv4, ipv6: await addressOf(host, name, options.network, 6) };
 }
 
 /** Tries all URLs at once from inside a container; resolves to those that answered. */
@@ -70,7 +82,7 @@ export async function reachable(host: LabHost, from: string, urls: string[]): Pr
 
 /** Whether `from` gets an answer of that address and port. */
 export async function reaches(host: LabHost, from: string, address: string, port = 80): Promise<boolean> {
-  const url = `http://${address}:${port}`;
+  const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
   return (await reachable(host, from, [url])).size === 1;
 }
 

@@ -12,8 +12,8 @@ import type { Result, RunOptions } from './run.ts';
 
 export interface HostOptions {
   name: string;
-  /** Put the host's eth0 on this segment, with this address (as in 192.168.77.1/24). */
-  lan?: { segment: Lan; address: string; gateway?: string };
+  /** Put the host's eth0 on this segment, with these addresses (as in 192.168.77.1/24) and routers. */
+  lan?: { segment: Lan; address: string; gateway?: string; address6?: string; gateway6?: string };
   dockerdFlags?: string[];
 }
 
@@ -49,8 +49,10 @@ export class LabHost implements AsyncDisposable {
   }
 
   async #join(lan: NonNullable<HostOptions['lan']>): Promise<void> {
-    await lan.segment.attach(this.machine, lan.address);
-    if (lan.gateway !== undefined) await this.run(['ip', 'route', 'add', 'default', 'via', lan.gateway]);
+    const { segment, address, address6, gateway, gateway6 } = lan;
+    await segment.attach(this.machine, address, ...(address6 === undefined ? [] : [address6]));
+    for (const router of [gateway, gateway6])
+      if (router !== undefined) await this.run(['ip', 'route', 'add', 'default', 'via', router]);
   }
 
   /** Runs a command inside the host; rejects unless it exits with 0. */

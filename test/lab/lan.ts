@@ -18,21 +18,24 @@ export class Lan implements AsyncDisposable {
     return new Lan(bridge);
   }
 
-  /** Gives the machine an eth0 on this segment. */
-  async attach(machine: LabNamespace, address: string): Promise<void> {
+  /** Gives the machine an eth0 on this segment, with addresses of either family. */
+  async attach(machine: LabNamespace, ...addresses: string[]): Promise<void> {
     const port = `port${this.#ports++}`;
     const ends = ['eth0', 'netns', String(machine.pid), 'type', 'veth', 'peer', 'name', port];
     await run(['ip', 'link', 'add', ...ends, 'netns', String(this.#bridge.pid)]);
     await this.#bridge.run(['ip', 'link', 'set', port, 'master', 'lan', 'up']);
-    await machine.run(['ip', 'addr', 'add', address, 'dev', 'eth0']);
+    for (const address of addresses) {
+      const flags = address.includes(':') ? ['nodad'] : [];
+      await machine.run(['ip', 'addr', 'add', address, 'dev', 'eth0', ...flags]);
+    }
     await machine.run(['ip', 'link', 'set', 'eth0', 'up', 'multicast', 'on']);
   }
 
   /** A machine without Docker on this segment; it ends with the segment. */
-  async neighbour(name: string, address: string): Promise<LabNamespace> {
+  async neighbour(name: string, ...addresses: string[]): Promise<LabNamespace> {
     const machine = await LabNamespace.start(name);
     this.#neighbours.push(machine);
-    await this.attach(machine, address);
+    await this.attach(machine, ...addresses);
     return machine;
   }
 

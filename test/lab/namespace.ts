@@ -23,7 +23,6 @@ const SETUP = `
   mount -t bpf bpf /sys/fs/bpf
   ip link set lo up
   echo 1 >/proc/sys/net/ipv4/ip_forward
-  echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
   echo held
   exec cat`;
 

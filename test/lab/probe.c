@@ -37,9 +37,9 @@ static void stop(int signal)
 	stopped = 1;
 }
 
-static int open_socket(void)
+static int open_socket(int family)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int fd = socket(family, SOCK_DGRAM, 0);
 
 	if (fd < 0) {
 		perror("socket");
@@ -50,19 +50,24 @@ static int open_socket(void)
 
 static int send_all(char **argument, int fresh)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(atoi(argument[2])) };
+	struct sockaddr_in to4 = { .sin_family = AF_INET, .sin_port = htons(atoi(argument[2])) };
+	struct sockaddr_in6 to6 = { .sin6_family = AF_INET6, .sin6_port = to4.sin_port };
+	int is4 = inet_pton(AF_INET, argument[1], &to4.sin_addr) == 1;
+	const struct sockaddr *to = is4 ? (struct sockaddr *)&to4 : (struct sockaddr *)&to6;
+	socklen_t size = is4 ? sizeof(to4) : sizeof(to6);
 	struct datagram datagram = { .tag = argument[0][0] };
 	unsigned int count = strtoul(argument[3], NULL, 10), interval = strtoul(argument[4], NULL, 10);
 	unsigned int sent = 0;
-	int fd = open_socket();
+	int fd = open_socket(to->sa_family);
 
-	inet_pton(AF_INET, argument[1], &to.sin_addr);
+	if (!is4)
+		inet_pton(AF_INET6, argument[1], &to6.sin6_addr);
 	while (!stopped && (!count || datagram.number < count)) {
 		if (fresh && datagram.number) {
 			close(fd);
-			fd = open_socket();
+			fd = open_socket(to->sa_family);
 		}
-		if (sendto(fd, &datagram, sizeof(datagram), 0, (struct sockaddr *)&to, sizeof(to)) == sizeof(datagram))
+		if (sendto(fd, &datagram, sizeof(datagram), 0, to, size) == sizeof(datagram))
 			sent++;
 		datagram.number++;
 		usleep(interval);
@@ -74,11 +79,12 @@ static int send_all(char **argument, int fresh)
 
 static int receive_all(char **argument)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(atoi(argument[0])) };
+	/* both families: an IPv4 address arrives as ::ffff:a.b.c.d */
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons(atoi(argument[0])) };
 	static struct tally tally[128];
 	struct datagram datagram;
 	const char *separator = "{";
-	int size = 8 << 20, fd = open_socket();
+	int size = 8 << 20, fd = open_socket(AF_INET6);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {

@@ -36,10 +36,10 @@ function ask(target: string, options: Buffer = option(SOURCE_MAC, web.mac)): Pac
 }
 
 /** What the gateway answers to who asked under `asker`. */
-function answer(asker: string): Packet {
+function answer(asker: string, gateway: string = web.gateway): Packet {
   const framed = new Packet().ethernet({ source: web.gatewayMac, destination: web.mac });
-  const from = framed.ip({ source: web.gateway, destination: asker });
-  return message(ADVERTISEMENT, web.gateway, option(TARGET_MAC, web.gatewayMac), ANSWER_FLAGS)(from);
+  const from = framed.ip({ source: gateway, destination: asker });
+  return message(ADVERTISEMENT, gateway, option(TARGET_MAC, web.gatewayMac), ANSWER_FLAGS)(from);
 }
 
 /** I have that address: as a container says to all. */
@@ -49,6 +49,8 @@ function announce(target: string, mac = web.mac): Packet {
 }
 
 const question = ask(web.gateway);
+const CHOSEN = 'fd00:210::fe';
+const chosen: Partial<Case> = { given: (rig) => rig.place(web, {}, { gateway6: CHOSEN }) };
 
 function answered(name: string, packet: Packet, becomes: Packet, more: Partial<Case> = {}): Case {
   return { name, where: leaving(web), packet, verdict: 'answer', becomes, events: [], ...more };
@@ -68,6 +70,9 @@ runCases([
     question.ip({ destination: web.gateway }).ethernet({ destination: web.gatewayMac }),
     answer(web.ip),
   ),
+  answered('where the user chose another, that one answers', ask(CHOSEN), answer(web.ip, CHOSEN), chosen),
+  answered('and so does the one that the container’s other networks have', question, answer(web.ip), chosen),
+  refused('which nobody may pass for', announce(web.gateway), 'DROP_INVALID_SOURCE_IP', chosen),
   answered('to who does not say its MAC', ask(web.gateway, Buffer.alloc(0)), answer(web.ip)),
   answered(
     'and to who says more',
