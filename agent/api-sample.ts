@@ -105,6 +105,16 @@ const bpf: AgentState['bpf'] = {
       flags: [],
     },
   ],
+  lb: () => [
+    {
+      id: 1,
+      protocol: 'TCP',
+      address: '0.0.0.0',
+      port: 8080,
+      backendAddress: '10.210.0.1',
+      backendPort: 80,
+    },
+  ],
   metrics: () => [{ reason: 'Policy denied', reasonCode: 133, direction: 'ingress', packets: 3, bytes: 222 }],
 };
 
@@ -142,6 +152,18 @@ const inspect: Omit<AgentState, 'bpf' | 'flows' | `${string}Policy` | 'policy' |
       capacity: 254,
       allocated: 2,
       resting: 1,
+    },
+  ],
+  services: () => [
+    {
+      id: 1,
+      protocol: 'TCP',
+      frontend: { address: '0.0.0.0', port: 8080 },
+      backends: [{ address: '10.210.0.1', port: 80 }],
+      network: 'app-net',
+      containerId: 'c0ffee1',
+      containerName: 'app1',
+      endpoint: 1,
     },
   ],
   ips: () => [

@@ -21,7 +21,7 @@ function matcher(id: string): (endpoint: api.Endpoint) => boolean {
 }
 
 /** All endpoints that `id` names; a container on several networks has several. */
-function selectEndpoints(endpoints: api.Endpoint[], id: string): api.Endpoint[] {
+export function selectEndpoints(endpoints: api.Endpoint[], id: string): api.Endpoint[] {
   const found = endpoints.filter(matcher(id));
   if (found.length > 0) return found;
   throw new UserError('ENDPOINT_NOT_FOUND', `no endpoint "${id}"`, {

@@ -31,12 +31,14 @@ export interface AgentState {
   networks(): Answer<api.Network[]>;
   ipam(): Answer<api.Pool[]>;
   ips(): Answer<api.Address[]>;
+  services(): Answer<api.Service[]>;
   /** The maps of the datapath as they are, not as they should be. */
   bpf: {
     policy(subjectIdentity?: number): Answer<api.BpfPolicyEntry[]>;
     ct(): Answer<api.BpfConnection[]>;
     ipcache(): Answer<api.BpfIpcacheEntry[]>;
     endpoint(): Answer<api.BpfEndpoint[]>;
+    lb(): Answer<api.BpfService[]>;
     metrics(): Answer<api.BpfMetric[]>;
   };
   /** `Monitor.subscribe`. */

@@ -37,6 +37,15 @@ const CASES: { method: Method; path: string; url?: string; body?: object; status
     { method: 'get', path: '/v1/networks' },
     { method: 'get', path: '/v1/ipam' },
     { method: 'get', path: '/v1/ips' },
+    { method: 'get', path: '/v1/services', want: { length: 1 } },
+    { method: 'get', path: '/v1/services/{id}', url: '/v1/services/1', want: { containerName: 'app1' } },
+    {
+      method: 'get',
+      path: '/v1/services/{id}',
+      url: '/v1/services/9',
+      status: 404,
+      want: { code: 'SERVICE_NOT_FOUND' },
+    },
     { method: 'get', path: '/v1/endpoints', want: { length: 3 } },
     { method: 'get', path: '/v1/endpoints', url: '/v1/endpoints?labels=id=app1', want: { length: 1 } },
     {
@@ -132,6 +141,7 @@ const CASES: { method: Method; path: string; url?: string; body?: object; status
     { method: 'get', path: '/v1/bpf/ct' },
     { method: 'get', path: '/v1/bpf/ipcache' },
     { method: 'get', path: '/v1/bpf/endpoint' },
+    { method: 'get', path: '/v1/bpf/lb' },
     { method: 'get', path: '/v1/bpf/metrics' },
     { method: 'get', path: '/v1/monitor', url: '/v1/monitor?type=dorp', status: 400 },
     { method: 'get', path: '/v1/monitor', url: '/v1/monitor?from=0', status: 400 },

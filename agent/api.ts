@@ -98,6 +98,23 @@ function endpointRoutes(app: Express, state: AgentState): void {
   );
 }
 
+function serviceRoutes(app: Express, state: AgentState): void {
+  app.get(
+    '/v1/services',
+    plain(() => state.services()),
+  );
+  app.get(
+    '/v1/services/:id',
+    answer(async (request) => {
+      queryOf(request, []);
+      const id = integer(pathOf(request), 'service', [0, 2 ** 32 - 1]);
+      const found = (await state.services()).find((service) => service.id === id);
+      if (found === undefined) throw new UserError('SERVICE_NOT_FOUND', `no service ${id} on this host`);
+      return found;
+    }),
+  );
+}
+
 function policyRoutes(app: Express, state: AgentState): void {
   app.get(
     '/v1/policy',
@@ -175,6 +192,10 @@ function bpfRoutes(app: Express, state: AgentState): void {
     plain(() => state.bpf.endpoint()),
   );
   app.get(
+    '/v1/bpf/lb',
+    plain(() => state.bpf.lb()),
+  );
+  app.get(
     '/v1/bpf/metrics',
     plain(() => state.bpf.metrics()),
   );
@@ -207,6 +228,7 @@ export function createApi(state: AgentState, { log }: { log: Log }): Express {
   app.enable('case sensitive routing');
   inspectRoutes(app, state);
   endpointRoutes(app, state);
+  serviceRoutes(app, state);
   policyRoutes(app, state);
   bpfRoutes(app, state);
   app.use(answerUnknownPath);

@@ -96,6 +96,15 @@ export function bpfViews(datapath: Datapath, labelsOf: (id: number) => string[])
         tunnelEndpoint: '',
       })),
     endpoint: (): api.BpfEndpoint[] => endpointEntries(datapath),
+    lb: (): api.BpfService[] =>
+      [...maps.service.entries()].map(([key, service]) => ({
+        id: service.id,
+        protocol: protocolOf(key.protocol),
+        address: key.address,
+        port: key.port,
+        backendAddress: service.address,
+        backendPort: service.port,
+      })),
     metrics: (): api.BpfMetric[] => metricEntries(datapath),
   };
 }

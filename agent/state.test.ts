@@ -46,6 +46,14 @@ const parts = {
       context: { mode: 'default', spaceOf: () => 2 },
     },
     uplinks: { current: [] },
+    services: {
+      list: () => [
+        {
+          ...{ id: 1, protocol: 'tcp', hostAddress: '0.0.0.0', hostPort: 8080 },
+          ...{ address: '10.210.0.9', port: 80, key: view.key },
+        },
+      ],
+    },
     object: {
       maps: {
         ipcache: { entries: () => [[{ prefixLength: 120, address: '192.0.2.0' }, { identity: RANGE }]] },
@@ -135,4 +143,14 @@ test('a trace knows who has no way to the world: whoever is on internal networks
 test('version and settings are what they are', async () => {
   check('Version', await state.version());
   assert.deepEqual(await state.config(), []);
+});
+
+test('a published port leads to its container', async () => {
+  const [service] = await state.services();
+  check('Service', service);
+  assert.deepEqual(service, {
+    ...{ id: 1, protocol: 'TCP', network: 'app', containerName: 'web', endpoint: 7 },
+    ...{ frontend: { address: '0.0.0.0', port: 8080 }, backends: [{ address: '10.210.0.9', port: 80 }] },
+    containerId: 'c'.repeat(64),
+  });
 });

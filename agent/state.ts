@@ -4,6 +4,7 @@ import { addressBits, familyOf } from '../base/index.ts';
 import type { api } from '../base/index.ts';
 import { isCidrIdentity, NETWORK_LABEL } from '../identity/index.ts';
 import { trace } from '../policy/index.ts';
+import { selectEndpoints } from './api-select.ts';
 import type { AgentState } from './api-state.ts';
 import { bpfViews } from './bpf-views.ts';
 import type { Parts } from './parts.ts';
@@ -36,6 +37,7 @@ export function createState(parts: Parts, settings: api.Setting[]): AgentState {
     networks: () => networkViews(parts),
     ipam: () => poolViews(parts),
     ips: () => addressViews(parts),
+    services: () => serviceViews(parts),
     bpf: bpfViews(parts.datapath, labelsOf),
     flows: (filter, sink) => monitor.subscribe(filter, sink),
   };
@@ -91,6 +93,23 @@ function poolViews({ ipam, networks }: Parts): api.Pool[] {
   }));
 }
 
+function serviceViews({ endpoints, datapath }: Parts): api.Service[] {
+  const owners = new Map(endpoints.list().map((endpoint) => [endpoint.key, endpoint]));
+  return datapath.services.list().map(({ id, protocol, hostAddress, hostPort, address, port, key }) => {
+    const owner = owners.get(key);
+    return {
+      id,
+      protocol: protocol === 'tcp' ? 'TCP' : 'UDP',
+      frontend: { address: hostAddress, port: hostPort },
+      backends: [{ address, port }],
+      network: owner?.network ?? '',
+      containerId: owner?.containerId ?? '',
+      containerName: owner?.containerName ?? '',
+      endpoint: owner?.endpointId ?? 0,
+    };
+  });
+}
+
 function addressViews({ datapath, labelsOf }: Parts): api.Address[] {
   const local = datapath.endpoints.list().flatMap(({ addresses, owner, endpointId }) =>
     addresses.map((address) => ({
@@ -130,8 +149,21 @@ function traceOf(parts: Parts, asked: Required<api.TraceRequest>): api.TraceResu
     ...{ source, destination, dports: asked.dports },
     sourceNoWorld: isInternal(source),
     destinationNoWorld: isInternal(destination),
+    publishedPorts: publishedPortsOf(parts, asked.destination),
   };
   return trace(compiled, query, context);
+}
+
+/** Labels are nobody's in particular; a container that is named has the ports that lead to it. */
+function publishedPortsOf(parts: Parts, { endpoint, address }: api.TraceParty): api.TracePort[] {
+  const endpoints = endpointViews(parts);
+  const named =
+    endpoint === undefined
+      ? endpoints.filter(({ ipv4, ipv6 }) => address !== undefined && [ipv4, ipv6].includes(address))
+      : selectEndpoints(endpoints, endpoint);
+  const containers = new Set(named.map(({ containerId }) => containerId));
+  const services = serviceViews(parts).filter(({ containerId }) => containers.has(containerId));
+  return services.flatMap(({ backends, protocol }) => backends.map(({ port }) => ({ port, protocol })));
 }
 
 /** Names an identity: its labels, the reserved name, the range of a CIDR identity; nothing for what is unknown. */

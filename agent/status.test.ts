@@ -15,6 +15,8 @@ function parts(change: Record<string, unknown> = {}): Parts {
     pools: [POOL, POOL6],
     endpoints: [{ state: 'ready' }],
     docker: async () => [],
+    services: [{}, {}, {}],
+    socketsRefused: undefined,
     ...change,
   };
   return {
@@ -22,6 +24,8 @@ function parts(change: Record<string, unknown> = {}): Parts {
     docker: { networks: healthy.docker },
     datapath: {
       uplinks: { current: healthy.uplinks },
+      services: { list: () => healthy.services },
+      socketsRefused: healthy.socketsRefused,
       policyMap: healthy.policy,
       endpoints: { list: () => healthy.endpoints },
       object: { maps: { metrics: { get: () => ({ packets: 4n, bytes: 0n }) } } },
@@ -45,6 +49,7 @@ test('all is well, and each part says what it stands on', async () => {
     docker: 'answers on /run/docker.sock',
     datapath: 'programs attached to 1 endpoints',
     uplink: 'eth0 (192.0.2.7, 2001:db8::7, MTU 1500)',
+    services: '3 ports published',
     ipam: '10.210.0.0/24 3/254, fd00:210::/64 2 allocated',
     endpoints: '1 endpoints',
     policy: 'revision 12, 2 rules, mode default',

@@ -17,6 +17,7 @@ export async function statusOf(parts: Parts): Promise<api.Status> {
     docker: await docker(parts),
     datapath: datapath(parts),
     uplink: uplink(parts),
+    services: services(parts),
     ipam: ipam(parts),
     endpoints: endpoints(parts),
     policy: policy(parts),
@@ -59,6 +60,13 @@ function datapath({ datapath }: Parts): api.Component {
     message: isNearlyFull ? `${attached}, policy takes ${size} of ${capacity} entries` : attached,
     details: { generation, policyEntries: size, policyCapacity: capacity },
   };
+}
+
+function services({ datapath }: Parts): api.Component {
+  const ports = `${datapath.services.list().length} ports published`;
+  const { socketsRefused } = datapath;
+  if (socketsRefused === undefined) return { state: 'ok', message: ports };
+  return { state: 'warning', message: `${ports}, not reached by the host itself: ${socketsRefused}` };
 }
 
 function uplink({ datapath }: Parts): api.Component {

@@ -253,6 +253,36 @@ export interface Address {
   /** 0 if it is no endpoint of this host */
   endpoint: number;
 }
+export interface ServiceEnd {
+  address: string;
+  port: number;
+}
+export interface Service {
+  /** The same for as long as it is published */
+  id: number;
+  protocol: 'TCP' | 'UDP';
+  frontend: ServiceEnd1;
+  backends: ServiceEnd[];
+  network: string;
+  containerId: string;
+  containerName: string;
+  /** Its number on this host */
+  endpoint: number;
+}
+/** Of this host; 0.0.0.0 and :: stand for all its addresses */
+export interface ServiceEnd1 {
+  address: string;
+  port: number;
+}
+export interface BpfService {
+  id: number;
+  protocol: string;
+  /** Of this host; 0.0.0.0 and :: stand for all its addresses */
+  address: string;
+  port: number;
+  backendAddress: string;
+  backendPort: number;
+}
 export interface BpfPolicyEntry {
   /** The subject */
   identity: number;

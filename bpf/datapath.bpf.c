@@ -6,6 +6,7 @@
  */
 #include "lib/arp.h"
 #include "lib/fast.h"
+#include "lib/frontend.h"
 #include "lib/nd.h"
 #include "lib/parse.h"
 
@@ -45,10 +46,48 @@ static __always_inline bool is_gateway(const struct device *device, const struct
 	return addr_equal(address, &device->gateway4) || nd_is_gateway(device, address);
 }
 
+/*
+ * A packet for the host may be for a container all the same: by a published port, or where it answers one that has asked
+ * itself by one. Then the flow is turned towards that container. Returns its endpoint, NULL where it has gone.
+ */
+static __always_inline const struct endpoint *host_port_find(struct context *context, bool *answers, bool *found)
+{
+	struct packet *packet = &context->packet;
+	const struct nat_entry *nat = nat_find(&packet->tuple);
+
+	*answers = nat;
+	if (nat) {
+		packet->destination = packet->tuple.destination = nat->address;
+		packet->tuple.destination_port = nat->port;
+	}
+	*found = nat || frontend_enter(context);
+	return *found ? side_resolve(&packet->destination, &context->destination) : 0;
+}
+
+/* What published ports make of an admitted packet of a container. Returns 0 or a drop reason. */
+static __always_inline int container_translate(struct __sk_buff *skb, struct context *context, bool itself,
+					       const struct addr *outside, __be16 outside_port)
+{
+	int reason;
+
+	if (!context->translated)
+		return 0;
+	if (!context->reply)
+		return itself ? frontend_hide_self(skb, context)
+			      : rewrite_destination(skb, context, outside, outside_port);
+	reason = frontend_rewrite_source(skb, context);
+	if (!reason && itself)
+		reason = rewrite_destination(skb, context, outside, outside_port);
+	return reason;
+}
+
 static __always_inline int container_send(struct __sk_buff *skb, struct context *context, const struct device *device)
 {
 	const struct packet *packet = &context->packet;
+	const struct addr outside = packet->destination;
+	const __be16 outside_port = packet->tuple.destination_port;
 	struct side *destination = &context->destination;
+	bool answers = false, found = false, itself;
 	const struct endpoint *endpoint;
 	int reason;
 
@@ -58,12 +97,18 @@ static __always_inline int container_send(struct __sk_buff *skb, struct context 
 	/* the gateway is nobody, unless the host really has its address */
 	if (is_gateway(device, &packet->destination) && !endpoint && destination->identity != IDENTITY_HOST)
 		return DROP_UNKNOWN_L3_TARGET;
-	if (destination->reach & IPCACHE_UNROUTABLE)
+	if (destination->identity == IDENTITY_HOST)
+		endpoint = host_port_find(context, &answers, &found);
+	if ((destination->reach & IPCACHE_UNROUTABLE) || (found && !endpoint))
 		return DROP_STALE_OR_UNROUTABLE;
-	reason = flow_verdict(false);
+	reason = flow_verdict(answers);
 	if (reason)
 		return reason;
-	fragment_remember(packet, &packet->destination, packet->tuple.destination_port);
+	fragment_remember(packet, &outside, outside_port);
+	itself = endpoint && endpoint->container == device->endpoint.container;
+	reason = container_translate(skb, context, itself, &outside, outside_port);
+	if (reason)
+		return reason;
 	if (endpoint)
 		return deliver_local(skb, context, endpoint);
 	if (destination->identity == IDENTITY_HOST)
@@ -178,7 +223,9 @@ static __always_inline int world_answer(struct __sk_buff *skb, struct context *c
 	context->rewrite.new_port = nat->port;
 	packet->destination = packet->tuple.destination = nat->address;
 	packet->tuple.destination_port = nat->port;
-	side_resolve(&packet->tuple.source, &context->source);
+	reason = stranger_check(context);
+	if (reason)
+		return reason;
 	endpoint = side_resolve(&packet->destination, &context->destination);
 	if (!endpoint)
 		return DROP_STALE_OR_UNROUTABLE;
@@ -192,9 +239,30 @@ static __always_inline int world_answer(struct __sk_buff *skb, struct context *c
 	return reason ? reason : deliver_local(skb, context, endpoint);
 }
 
+/* What somebody outside sends to a published port. Returns 0 or a drop reason. */
+static __always_inline int world_question(struct __sk_buff *skb, struct context *context)
+{
+	struct packet *packet = &context->packet;
+	const struct endpoint *endpoint;
+	int reason = stranger_check(context);
+
+	/* nor does the host send to itself from outside */
+	if (reason || context->source.identity == IDENTITY_HOST)
+		return DROP_INVALID_SOURCE_IP;
+	endpoint = side_resolve(&packet->destination, &context->destination);
+	if (!endpoint)
+		return DROP_STALE_OR_UNROUTABLE;
+	reason = flow_verdict(false);
+	if (reason)
+		return reason;
+	fragment_remember(packet, &context->frontend, context->frontend_port);
+	reason = rewrite_destination(skb, context, &context->frontend, context->frontend_port);
+	return reason ? reason : deliver_local(skb, context, endpoint);
+}
+
 /*
- * The host's NIC, ingress: only answers to masqueraded connections are touched. Everything else is the host's, and that of
- * whoever else has programs there: TC_ACT_OK would end their turn.
+ * The host's NIC, ingress: answers to masqueraded connections, and what is for published ports. Everything else is the
+ * host's, and that of whoever else has programs there: TC_ACT_OK would end their turn.
  */
 SEC("tc")
 int from_uplink(struct __sk_buff *skb)
@@ -206,8 +274,11 @@ int from_uplink(struct __sk_buff *skb)
 	if (!context || skb->vlan_present || parse(skb))
 		return TC_ACT_UNSPEC;
 	nat = nat_find(&context->packet.tuple);
-	if (!nat)
+	if (nat)
+		reason = world_answer(skb, context, nat);
+	else if (frontend_enter(context) && is_host(&context->frontend))
+		reason = world_question(skb, context);
+	else
 		return TC_ACT_UNSPEC;
-	reason = world_answer(skb, context, nat);
 	return reason ? drop(skb, context->direction, reason) : context->action;
 }

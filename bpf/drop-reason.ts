@@ -36,6 +36,7 @@ const TEXT: Record<keyof typeof codes, string> = {
   DROP_NO_MASQUERADE_PORT: 'No free masquerade port',
   DROP_IP_OPTIONS: 'IP options not supported',
   DROP_BORROWED_HOST: 'Masqueraded as the host',
+  DROP_PORT_CLASH: 'Connection from the same port exists under another name',
 };
 
 const BY_CODE = new Map(

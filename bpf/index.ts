@@ -11,3 +11,4 @@ export * from './layout.gen.ts';
 export { type Maps, openMaps } from './maps.ts';
 export { DatapathObject } from './object.ts';
 export type { DatapathOptions, ProgramName } from './object.ts';
+export { attachSockets } from './sockets.ts';

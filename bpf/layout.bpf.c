@@ -3,6 +3,7 @@
 #include "lib/arp.h"
 #include "lib/fast.h"
 #include "lib/parse.h"
+#include "lib/socket.h"
 
 #define EXPORT(kind, name) const kind name *weir_export_##name __attribute__((used))
 
@@ -21,6 +22,9 @@ EXPORT(struct, nat_entry);
 EXPORT(struct, fragment_key);
 EXPORT(struct, fragment_entry);
 EXPORT(struct, uplink);
+EXPORT(struct, service_key);
+EXPORT(struct, service);
+EXPORT(struct, socket_probe);
 EXPORT(struct, event);
 EXPORT(struct, metric);
 EXPORT(enum, drop_reason);

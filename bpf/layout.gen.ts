@@ -433,6 +433,69 @@ export function encodeUplink(value: Uplink, bytes: Buffer = Buffer.alloc(32), at
   return bytes;
 }
 
+/** struct service_key */
+export interface ServiceKey {
+  address: string;
+  port: number;
+  protocol: number;
+}
+export const serviceKeySize = 24;
+export function decodeServiceKey(bytes: Buffer, at = 0): ServiceKey {
+  return {
+    address: addressFromBytes(bytes, at),
+    port: bytes.readUInt16BE(at + 16),
+    protocol: bytes.readUInt8(at + 18),
+  };
+}
+export function encodeServiceKey(value: ServiceKey, bytes: Buffer = Buffer.alloc(24), at = 0): Buffer {
+  addressBytes(value.address).copy(bytes, at);
+  bytes.writeUInt16BE(value.port, at + 16);
+  bytes.writeUInt8(value.protocol, at + 18);
+  return bytes;
+}
+
+/** struct service */
+export interface Service {
+  address: string;
+  port: number;
+  flags: number;
+  id: number;
+}
+export const serviceSize = 24;
+export function decodeService(bytes: Buffer, at = 0): Service {
+  return {
+    address: addressFromBytes(bytes, at),
+    port: bytes.readUInt16BE(at + 16),
+    flags: bytes.readUInt16LE(at + 18),
+    id: bytes.readUInt32LE(at + 20),
+  };
+}
+export function encodeService(value: Service, bytes: Buffer = Buffer.alloc(24), at = 0): Buffer {
+  addressBytes(value.address).copy(bytes, at);
+  bytes.writeUInt16BE(value.port, at + 16);
+  bytes.writeUInt16LE(value.flags, at + 18);
+  bytes.writeUInt32LE(value.id, at + 20);
+  return bytes;
+}
+
+/** struct socket_probe */
+export interface SocketProbe {
+  socket: bigint;
+  netns: bigint;
+}
+export const socketProbeSize = 16;
+export function decodeSocketProbe(bytes: Buffer, at = 0): SocketProbe {
+  return {
+    socket: bytes.readBigUInt64LE(at),
+    netns: bytes.readBigUInt64LE(at + 8),
+  };
+}
+export function encodeSocketProbe(value: SocketProbe, bytes: Buffer = Buffer.alloc(16), at = 0): Buffer {
+  bytes.writeBigUInt64LE(value.socket, at);
+  bytes.writeBigUInt64LE(value.netns, at + 8);
+  return bytes;
+}
+
 /** struct event */
 export interface Event {
   time: bigint;
@@ -565,6 +628,7 @@ export const DropReason = {
   DROP_NO_MASQUERADE_PORT: 212,
   DROP_IP_OPTIONS: 213,
   DROP_BORROWED_HOST: 214,
+  DROP_PORT_CLASH: 215,
 } as const;
 
 /** enum config_flag */

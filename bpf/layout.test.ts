@@ -48,6 +48,14 @@ const CODECS: Record<string, Codec> = {
     unused: 3,
   },
   uplink: { size: l.uplinkSize, decode: l.decodeUplink, encode: l.encodeUplink, unused: 0 },
+  serviceKey: { size: l.serviceKeySize, decode: l.decodeServiceKey, encode: l.encodeServiceKey, unused: 5 },
+  service: { size: l.serviceSize, decode: l.decodeService, encode: l.encodeService, unused: 0 },
+  socketProbe: {
+    size: l.socketProbeSize,
+    decode: l.decodeSocketProbe,
+    encode: l.encodeSocketProbe,
+    unused: 0,
+  },
   event: { size: l.eventSize, decode: l.decodeEvent, encode: l.encodeEvent, unused: 7 },
   metric: { size: l.metricSize, decode: l.decodeMetric, encode: l.encodeMetric, unused: 0 },
 };

@@ -9,7 +9,7 @@ import * as layout from './layout.gen.ts';
 /** Map names; each is pinned under this name. */
 export const MAPS = [
   ...['weir_config', 'weir_device', 'weir_endpoint', 'weir_ipcache', 'weir_policy', 'weir_ct', 'weir_nat'],
-  ...['weir_fragment', 'weir_uplink', 'weir_epoch', 'weir_metrics', 'weir_events'],
+  ...['weir_fragment', 'weir_uplink', 'weir_epoch', 'weir_metrics', 'weir_events', 'weir_service'],
 ] as const;
 
 const number32: Codec<number> = {
@@ -86,6 +86,11 @@ export function openMaps(object: BpfObject) {
       'weir_fragment',
       codec(l.fragmentKeySize, l.encodeFragmentKey, l.decodeFragmentKey),
       codec(l.fragmentEntrySize, l.encodeFragmentEntry, l.decodeFragmentEntry),
+    ),
+    service: typed(
+      'weir_service',
+      codec(l.serviceKeySize, l.encodeServiceKey, l.decodeServiceKey),
+      codec(l.serviceSize, l.encodeService, l.decodeService),
     ),
     uplink: typed('weir_uplink', number32, codec(l.uplinkSize, l.encodeUplink, l.decodeUplink)),
     metrics: typed('weir_metrics', number32, codec<layout.Metric>(l.metricSize, encodeMetric, decodeMetric)),

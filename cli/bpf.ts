@@ -4,7 +4,7 @@ import type { api } from '../base/index.ts';
 import type { Context } from './context.ts';
 import { addListCommand } from './inventory.ts';
 import { show, withOutput, type OutputOptions } from './output.ts';
-import { table } from './table.ts';
+import { end, table } from './table.ts';
 
 function policyTable(entries: api.BpfPolicyEntry[]): string {
   return table(
@@ -23,8 +23,6 @@ function policyTable(entries: api.BpfPolicyEntry[]): string {
 }
 
 function connectionTable(connections: api.BpfConnection[]): string {
-  const end = (address: string, port: number): string =>
-    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
   return table(
     ['PROTO', 'SOURCE', 'DESTINATION', 'IDENTITY', 'STATE', 'GENERATION', 'EXPIRES'],
     connections.map((connection) => [
@@ -55,6 +53,18 @@ function endpointTable(endpoints: api.BpfEndpoint[]): string {
         `id=${endpoint} identity=${identity} ifindex=${ifindex} interface=${device} mac=${mac}`,
         ...flags,
       ].join(' '),
+    ]),
+  );
+}
+
+function serviceTable(services: api.BpfService[]): string {
+  return table(
+    ['SERVICE ADDRESS', 'PROTO', 'BACKEND ADDRESS', 'ID'],
+    services.map(({ id, protocol, address, port, backendAddress, backendPort }) => [
+      end(address, port),
+      protocol,
+      end(backendAddress, backendPort),
+      id,
     ]),
   );
 }
@@ -97,5 +107,6 @@ export function addBpf(program: Command, context: Context): void {
     ...map('endpoint'),
     human: endpointTable,
   });
+  addListCommand(list('lb', 'the map of published ports'), context, { ...map('lb'), human: serviceTable });
   addListCommand(list('metrics', 'the counters'), context, { ...map('metrics'), human: metricsTable });
 }

@@ -57,6 +57,24 @@ const connection: api.BpfConnection = {
   generation: 3,
   expiresInSeconds: 60,
 };
+const service: api.Service = {
+  id: 3,
+  protocol: 'TCP',
+  frontend: { address: '::', port: 8080 },
+  backends: [{ address: 'fd00::2', port: 80 }],
+  network: 'app-net',
+  containerId: 'c0ffee',
+  containerName: 'app1',
+  endpoint: 12,
+};
+const published: api.BpfService = {
+  id: 3,
+  protocol: 'UDP',
+  address: '0.0.0.0',
+  port: 5353,
+  backendAddress: '10.210.0.2',
+  backendPort: 53,
+};
 const daemon: api.Version = { version: '0.1.0', api: 'v1', node: '20.20.2', kernel: '6.6.1' };
 
 const ANSWERS: Answers = {
@@ -80,6 +98,9 @@ const ANSWERS: Answers = {
   'GET /v1/networks': [network],
   'GET /v1/ipam': [pool, { ...pool, cidr: 'fd00::/48', range: 'fd00::/64', capacity: 2 ** 64 }],
   'GET /v1/ips': addresses,
+  'GET /v1/services': [service],
+  'GET /v1/services/3': service,
+  'GET /v1/bpf/lb': [published],
   'GET /v1/bpf/policy': [entry],
   'GET /v1/bpf/policy?endpoint=app1': [{ ...entry, rule: 0, port: 'any', protocol: 'ANY' }],
   'GET /v1/bpf/ct': [connection],
@@ -246,6 +267,28 @@ IP PREFIX/ADDRESS   IDENTITY   LABELS              ENDPOINT   CONTAINER
 0.0.0.0/0           2          reserved:world`,
   },
   {
+    line: 'service list',
+    out: `
+ID   FRONTEND    PROTOCOL   BACKEND        CONTAINER
+3    [::]:8080   TCP        [fd00::2]:80   app1`,
+  },
+  {
+    line: 'service get 3',
+    out: `
+Service:     3
+Frontend:    [::]:8080/TCP
+Backends:    [fd00::2]:80
+Container:   app1
+Network:     app-net
+Endpoint:    12`,
+  },
+  {
+    line: 'bpf lb list',
+    out: `
+SERVICE ADDRESS   PROTO   BACKEND ADDRESS   ID
+0.0.0.0:5353      UDP     10.210.0.2:53     3`,
+  },
+  {
     line: 'bpf policy list',
     out: `
 IDENTITY   DIRECTION   PEER   LABELS              PORT/PROTO   VERDICT   RULE   GENERATION
@@ -315,6 +358,7 @@ for (const { line, want } of [
   { line: 'policy import - --dry-run', want: preview },
   { line: 'policy trace --src-endpoint 4 --dst-endpoint app1', want: trace },
   { line: 'bpf ct list', want: [connection] },
+  { line: 'service list', want: [service] },
   { line: 'version', want: { client: { version: '0.1.0', node: process.versions.node }, daemon } },
 ]) {
   test(`weir ${line} -o json is the API's shape`, async () => {

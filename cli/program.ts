@@ -11,6 +11,7 @@ import { addInventory } from './inventory.ts';
 import { printable, type Io } from './io.ts';
 import { addMonitor } from './monitor.ts';
 import { addPolicy } from './policy.ts';
+import { addService } from './service.ts';
 import { addStatus } from './status.ts';
 import { addVersion, clientVersion } from './version.ts';
 
@@ -39,6 +40,7 @@ export function createProgram(context: Context): Command {
   addEndpoint(program, context);
   addIdentity(program, context);
   addPolicy(program, context);
+  addService(program, context);
   addMonitor(program, context);
   addInventory(program, context);
   addBpf(program, context);

@@ -37,3 +37,8 @@ export function facts(pairs: readonly (readonly [string, Cell])[]): string {
     pairs.map(([name, value]) => [`${name}:`, value]),
   );
 }
+
+/** "10.0.0.1:80", "[fd00::1]:80" */
+export function end(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -3,9 +3,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cidrContains, describeError, HostError, parseCidr } from '../base/index.ts';
 import type { Log } from '../base/index.ts';
-import { DatapathObject, TraceLevel } from '../bpf/index.ts';
+import { attachSockets, DatapathObject, TraceLevel } from '../bpf/index.ts';
 import { CidrIdentities, RESERVED } from '../identity/index.ts';
-import { hasFeature, lockFolder, Netlink } from '../kernel/index.ts';
+import { hasFeature, holdPort, lockFolder, Netlink, portUser } from '../kernel/index.ts';
 import type { PolicyContext } from '../policy/index.ts';
 import { Conntrack } from './conntrack.ts';
 import type { IsGone } from './conntrack.ts';
@@ -16,8 +16,10 @@ import { Enforcement } from './enforcement.ts';
 import { setUpHost } from './host-device.ts';
 import { Ipcache } from './ipcache.ts';
 import { PolicyMap } from './policy-map.ts';
-import { reservePorts } from './reserved-ports.ts';
+import { localPorts, reservePorts } from './reserved-ports.ts';
 import type { PortRange } from './reserved-ports.ts';
+import { Services } from './services.ts';
+import type { PortOwner, PortRequest, PublishedPort } from './services.ts';
 import { Uplinks } from './uplinks.ts';
 
 export interface DatapathOptions {
@@ -53,6 +55,9 @@ export class Datapath {
   readonly ipcache: Ipcache;
   readonly conntrack: Conntrack;
   readonly uplinks: Uplinks;
+  readonly services: Services;
+  /** Why the host's own sockets do not reach published ports; undefined: they do. */
+  socketsRefused: string | undefined;
   readonly #options: DatapathOptions;
   readonly #netlink: Netlink;
   readonly #devices: EndpointDevices;
@@ -90,6 +95,14 @@ export class Datapath {
     const mtu = (): number => this.uplinks.current[0]?.mtu ?? DEFAULT_MTU;
     this.#devices = new EndpointDevices({ netlink, object, tcx, nodeAddresses, log });
     this.endpoints = new EndpointTable({ devices: this.#devices, maps, mtu, log });
+    this.services = new Services({
+      map: maps.service,
+      ownerOf: (key) => this.#portOwner(key),
+      hold: holdPort,
+      userOf: portUser,
+      range: localPorts,
+      log,
+    });
   }
 
   /** Host device, uplinks and addresses; from here on they are followed. */
@@ -112,7 +125,9 @@ export class Datapath {
     this.enforcement.commit();
     if (this.object.isTakingOver) this.#options.log.info('takes over maps of another layout');
     await this.object.takeOver();
+    this.#attachSockets();
     await this.endpoints.sweep();
+    this.services.sweep();
     const live = new Set(this.endpoints.list().flatMap((endpoint) => endpoint.addresses));
     const cluster = this.ipcache.sources.cluster.map(parseCidr);
     const isOurs = (address: string): boolean => cluster.some((range) => cidrContains(range, address));
@@ -137,8 +152,22 @@ export class Datapath {
     }
   }
 
+  /** All ports or none. Throws UserError naming who has the one that is not free. */
+  async publishPorts(key: string, requests: readonly PortRequest[]): Promise<PublishedPort[]> {
+    return this.services.publish(key, requests);
+  }
+
+  async restorePorts(key: string, ports: readonly PublishedPort[]): Promise<void> {
+    this.services.restore(key, ports);
+  }
+
+  async unpublishPorts(key: string): Promise<void> {
+    this.services.unpublish(key);
+  }
+
   /** From its return on nothing of the endpoint passes; `close` waits until its device has gone. */
   async removeEndpoint(key: string): Promise<void> {
+    this.services.unpublish(key);
     const endpoint = this.endpoints.remove(key);
     if (endpoint === undefined) return;
     this.#release(endpoint.owner?.identity);
@@ -155,6 +184,7 @@ export class Datapath {
     clearInterval(this.#sweeping);
     this.conntrack.close();
     this.policyMap.close();
+    this.services.close();
     await Promise.allSettled([this.#walk, this.#look, this.endpoints.settled(), this.#devices.close()]);
     this.#netlink.close();
     this.object.close();
@@ -173,10 +203,33 @@ export class Datapath {
       natLow: first,
       natHigh: last,
       flags: 0,
-      netns: 0n,
+      netns: before?.netns ?? 0n,
     });
     if (before === undefined || before.natHigh === 0) return undefined;
     return { first: before.natLow, last: before.natHigh };
+  }
+
+  #portOwner(key: string): PortOwner {
+    const endpoint = this.endpoints.get(key);
+    const { containerId = '', containerName = '' } = endpoint?.owner ?? {};
+    return { containerId, containerName, addresses: endpoint?.addresses ?? [] };
+  }
+
+  /** A kernel that lets no program near its sockets still forwards what comes from elsewhere. */
+  #attachSockets(): void {
+    const { config } = this.object.maps;
+    try {
+      attachSockets(this.#options.bpffs, (netns) => {
+        const current = config.get(0);
+        if (current !== undefined) config.set(0, { ...current, netns });
+      });
+      this.socketsRefused = undefined;
+    } catch (error) {
+      this.socketsRefused = describeError(error);
+      this.#options.log.warn('the host itself does not reach published ports', {
+        reason: this.socketsRefused,
+      });
+    }
   }
 
   #release(identity: number | undefined): void {

@@ -17,6 +17,11 @@ import type { Maps, PolicyEntry as MapEntry, PolicyKey } from '../bpf/index.ts';
 import type { PolicyEntry } from '../policy/index.ts';
 
 const DIRECTION = { ingress: PolicyDirection.DIRECTION_INGRESS, egress: PolicyDirection.DIRECTION_EGRESS };
+const VERDICT = {
+  allow: PolicyVerdict.VERDICT_ALLOW,
+  deny: PolicyVerdict.VERDICT_DENY,
+  published: PolicyVerdict.VERDICT_PUBLISHED,
+} as const;
 /** Bits of struct policy_key behind prefix_length and before protocol: generation, subject, peer, direction. */
 const FIXED_BITS = 104;
 const PROTOCOL_BITS = 8;
@@ -47,8 +52,7 @@ function keyOf(generation: number, [subject, entry]: Owned): PolicyKey {
 }
 
 function valueOf(entry: PolicyEntry): MapEntry {
-  const verdict = entry.verdict === 'allow' ? PolicyVerdict.VERDICT_ALLOW : PolicyVerdict.VERDICT_DENY;
-  return { verdict, scope: scopeOf(entry), proxyPort: 0, rule: entry.rule };
+  return { verdict: VERDICT[entry.verdict], scope: scopeOf(entry), proxyPort: 0, rule: entry.rule };
 }
 
 function encodeKeys(generation: number, entries: readonly Owned[]): Buffer {

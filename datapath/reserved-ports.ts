@@ -26,6 +26,15 @@ function part(first: number, last: number): string[] {
   return [first === last ? String(first) : `${first}-${last}`];
 }
 
+/** The ports that the kernel gives to those who ask for any. */
+export function localPorts(): PortRange {
+  const [first = 32768, last = 60999] = (readSysctl('net.ipv4.ip_local_port_range') ?? '')
+    .split(/\s+/)
+    .filter(Boolean)
+    .map(Number);
+  return { first, last };
+}
+
 /** Reserves a range, in place of the one that was reserved before. */
 export function reservePorts(range: PortRange, before?: PortRange): void {
   const present = readSysctl(RESERVED_PORTS) ?? '';

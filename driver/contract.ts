@@ -44,12 +44,43 @@ export interface Owner {
   noWorld: boolean;
 }
 
+/** What `-p` asks for. */
+export interface PortRequest {
+  protocol: 'tcp' | 'udp';
+  /** Of the container. */
+  port: number;
+  /** Empty: all addresses of the host, in the families that the endpoint has. */
+  hostAddress: string;
+  /** First and last port of the host that will do; 0: any free one. */
+  hostPort: number;
+  hostPortEnd: number;
+}
+
+/** A port of the host that leads to an endpoint. */
+export interface PublishedPort {
+  /** Small, and the same for as long as it is published. */
+  id: number;
+  protocol: 'tcp' | 'udp';
+  /** 0.0.0.0 and :: stand for all addresses of the family. */
+  hostAddress: string;
+  hostPort: number;
+  /** The container's, as is the port. */
+  address: string;
+  port: number;
+}
+
 export interface EndpointDatapath {
   /** Idempotent: an endpoint that exists already is taken over as it is. Nothing passes until it is activated. */
   createEndpoint(spec: EndpointSpec): Promise<Attachment>;
   /** Identity and policy first, then link up; called again whenever the owner changes. */
   activateEndpoint(key: string, owner: Owner): Promise<void>;
+  /** All ports or none; rejects naming who has the one that is not free. */
+  publishPorts(key: string, requests: PortRequest[]): Promise<PublishedPort[]>;
+  /** Takes over what was published before a restart. */
+  restorePorts(key: string, ports: PublishedPort[]): Promise<void>;
   /** Idempotent. */
+  unpublishPorts(key: string): Promise<void>;
+  /** Idempotent; its ports go with it. */
   removeEndpoint(key: string): Promise<void>;
 }
 

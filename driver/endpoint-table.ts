@@ -20,7 +20,13 @@ export class EndpointTable {
   async load(): Promise<void> {
     for (const { value } of await this.#records.list(PREFIX)) {
       const record = value as EndpointRecord;
-      this.#byKey.set(record.key, { ...record, labels: [], touchedAt: this.#now() });
+      // ports came later than the first records
+      this.#byKey.set(record.key, {
+        ...record,
+        ports: record.ports ?? [],
+        labels: [],
+        touchedAt: this.#now(),
+      });
     }
   }
 
@@ -62,6 +68,7 @@ export class EndpointTable {
       state: 'created',
       touchedAt: this.#now(),
       routes: [],
+      ports: [],
       labels: [],
     };
     this.#byKey.set(endpointId, endpoint);

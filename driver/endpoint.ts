@@ -1,6 +1,6 @@
 /** One endpoint: a container's place on one weir network. */
 import { RESERVED } from '../identity/index.ts';
-import type { Attachment, Container, Owner } from './contract.ts';
+import type { Attachment, Container, Owner, PublishedPort } from './contract.ts';
 
 export interface Endpoint {
   /** Docker's endpoint id; new at every start of the container. */
@@ -23,6 +23,8 @@ export interface Endpoint {
   container?: Container;
   /** Destinations given as static routes. */
   routes: string[];
+  /** Ports of the host that lead here. */
+  ports: PublishedPort[];
   /** What the datapath was told last. */
   owner?: Owner;
   /** Labels of the identity it has. */
@@ -61,6 +63,8 @@ export interface EndpointView {
   /** 0 before it has one. */
   identity: number;
   labels: string[];
+  /** Ports of the host that lead here. */
+  ports: PublishedPort[];
   state: EndpointState;
 }
 
@@ -72,7 +76,7 @@ function stateOf({ state, owner }: Endpoint): EndpointState {
 }
 
 export function viewOf(endpoint: Endpoint, networkName: string): EndpointView {
-  const { key, networkId, ipv4 = '', ipv6 = '', mac, attachment, container, owner, labels } = endpoint;
+  const { key, networkId, ipv4 = '', ipv6 = '', mac, attachment, container, owner, labels, ports } = endpoint;
   const place = attachment && { endpointId: attachment.endpointId, hostInterface: attachment.hostInterface };
   return {
     key,
@@ -86,6 +90,7 @@ export function viewOf(endpoint: Endpoint, networkName: string): EndpointView {
     mac,
     identity: owner?.identity ?? 0,
     labels: [...labels],
+    ports: ports.map((port) => ({ ...port })),
     state: stateOf(endpoint),
   };
 }

@@ -44,6 +44,7 @@ describe('a start', () => {
       mac: '02:77:0a:d2:00:05',
       identity: 256,
       labels: ['container:id=web', 'weir:network=app'],
+      ports: [],
       state: 'ready',
     });
     const owner = {
@@ -71,7 +72,6 @@ describe('a start', () => {
       endpointId: 'web-app',
       place: FIVE,
       mac,
-      publishesPorts: false,
     };
     assert.equal(await host.endpoints.create(request), mac);
     assert.equal(host.datapath.specs.get('web-app')?.mac, mac);
@@ -83,7 +83,6 @@ describe('a start', () => {
       networkId: 'n-app',
       endpointId: 'web-app',
       place: FIVE,
-      publishesPorts: false,
     });
     assert.deepEqual(host.datapath.calls, ['create web-app']);
     assert.equal(host.endpoints.list()[0]?.state, 'creating');
@@ -95,7 +94,6 @@ describe('a start', () => {
       networkId: 'n-app',
       endpointId: 'web-app',
       place: FIVE,
-      publishesPorts: false,
     };
     assert.equal(await host.endpoints.create(request), await host.endpoints.create(request));
     const join = { networkId: 'n-app', endpointId: 'web-app', sandbox: '/ns/web' };
@@ -106,26 +104,6 @@ describe('a start', () => {
 });
 
 describe('a start is refused', () => {
-  test('with published ports, leaving nothing, unless the network ignores them or is internal', async () => {
-    const host = await appHost({ internal: true });
-    await host.network('n-open', { 'weir.ports': 'ignore' });
-    const request = {
-      networkId: 'n-app',
-      endpointId: 'e1',
-      place: FIVE,
-      publishesPorts: true,
-    };
-    await assert.rejects(host.endpoints.create(request), { code: 'PORTS_UNSUPPORTED' });
-    assertEmpty(host);
-    await host.endpoints.create({ ...request, networkId: 'n-open' });
-    await host.endpoints.create({
-      ...request,
-      networkId: 'n-db',
-      endpointId: 'e2',
-      place: { ipv4: '10.210.0.6' },
-    });
-  });
-
   test('with an address that another endpoint has, naming its container', async () => {
     const host = await appHost();
     await host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
@@ -133,7 +111,6 @@ describe('a start is refused', () => {
       networkId: 'n-db',
       endpointId: 'e2',
       place: FIVE,
-      publishesPorts: false,
     };
     await assert.rejects(host.endpoints.create(request), {
       code: 'ADDRESS_IN_USE',
@@ -148,7 +125,6 @@ describe('a start is refused', () => {
       networkId: 'n-app',
       endpointId: 'lost',
       place: FIVE,
-      publishesPorts: false,
     };
     await host.endpoints.create(request);
     await host.endpoints.create({ ...request, endpointId: 'web-app' });
@@ -172,7 +148,6 @@ describe('a start is refused', () => {
       networkId: 'n-x',
       endpointId: 'e1',
       place: FIVE,
-      publishesPorts: false,
     };
     await assert.rejects(host.endpoints.create(request), { code: 'NETWORK_UNKNOWN' });
     const join = { networkId: 'n-app', endpointId: 'web-app', sandbox: '/ns/web' };
@@ -217,7 +192,6 @@ describe('a failure is undone', () => {
       networkId: 'n-db',
       endpointId: 'web-db',
       place: { ipv4: '10.210.0.6' },
-      publishesPorts: false,
     });
     const activate = host.datapath.activateEndpoint.bind(host.datapath);
     host.datapath.activateEndpoint = (key, owner) =>
@@ -240,7 +214,6 @@ describe('a failure is undone', () => {
       networkId: 'n-app',
       endpointId: 'e2',
       place: FIVE,
-      publishesPorts: false,
     };
     await assert.rejects(host.endpoints.create(request), { code: 'ADDRESS_IN_USE' });
     host.datapath.failing = undefined;
@@ -339,7 +312,6 @@ describe('leaving', () => {
       networkId: 'n-app',
       endpointId: 'web-app',
       place: FIVE,
-      publishesPorts: false,
     });
     const join = host.endpoints.join({ networkId: 'n-app', endpointId: 'web-app', sandbox: '/ns/web' });
     await Promise.all([join, host.endpoints.leave('web-app'), host.endpoints.remove('web-app')]);
@@ -354,7 +326,6 @@ describe('leaving', () => {
       networkId: 'n-db',
       endpointId: 'web-db',
       place: { ipv4: '10.210.0.6' },
-      publishesPorts: false,
     });
     await Promise.all([
       host.endpoints.join({ networkId: 'n-db', endpointId: 'web-db', sandbox: '/ns/web' }),
@@ -409,7 +380,6 @@ describe('after a restart', () => {
       networkId: 'n-app',
       endpointId: 'web-app',
       place: FIVE,
-      publishesPorts: false,
     });
     const after = fakeHost(before.records);
     await after.networks.load();
@@ -462,7 +432,6 @@ test('an endpoint has rested when no call runs and its time is up', async () => 
     networkId: 'n-app',
     endpointId: 'web-app',
     place: FIVE,
-    publishesPorts: false,
   });
   assert.equal(host.endpoints.hasRested('web-app', 0), true);
   const join = host.endpoints.join({ networkId: 'n-app', endpointId: 'web-app', sandbox: '/ns/web' });

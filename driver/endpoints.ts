@@ -7,6 +7,7 @@ import type {
   EndpointSpec,
   IdentitySource,
   LabelAdmission,
+  PortRequest,
   Records,
   SandboxRouting,
 } from './contract.ts';
@@ -15,7 +16,6 @@ import { EndpointTable } from './endpoint-table.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { MixedRoutes } from './mixed-routes.ts';
 import type { Networks } from './networks.ts';
-import { refusePorts } from './network-options.ts';
 import type { EndpointRequest, JoinRequest } from './request.ts';
 import { Sandboxes } from './sandboxes.ts';
 import { type StaticRoute, staticRoutes } from './static-routes.ts';
@@ -47,6 +47,13 @@ export interface JoinAnswer {
 
 /** Where the answer has the next hop of a family. */
 const GATEWAY_FIELD = { 4: 'Gateway', 6: 'GatewayIPv6' } as const;
+/** Ports that `-p` asks for on an endpoint. */
+export interface PublishRequest {
+  networkId: string;
+  endpointId: string;
+  ports: PortRequest[];
+}
+
 const MOST_NETWORKS = 8;
 /** Docker's API stays silent while dockerd boots and waits for this very Join. */
 const LOOKUP_MS = 200;
@@ -76,11 +83,10 @@ export class Endpoints {
   /** Makes the endpoint, nothing passing yet; durable when it resolves. Answers its MAC address. */
   create(request: EndpointRequest): Promise<string> {
     return this.#calls.run(request.endpointId, async () => {
-      const network = this.#options.networks.get(request.networkId);
+      this.#options.networks.get(request.networkId);
       const known = this.#table.find(request.endpointId);
       if (known?.state === 'left') await this.#drop(known);
       else if (known !== undefined) return sameEndpoint(known, request);
-      if (request.publishesPorts && !network.internal) refusePorts(network.ports);
       for (const address of addressesOf(request.place)) await this.#evict(address);
       const endpoint = this.#table.add(request);
       await this.#orUndo(
@@ -103,6 +109,30 @@ export class Endpoints {
         );
       }
       return this.#answer(endpoint);
+    });
+  }
+
+  /** Publishes the ports, all or none, durable when it resolves. A repeated call changes nothing. */
+  publish({ networkId, endpointId, ports }: PublishRequest): Promise<void> {
+    return this.#calls.run(endpointId, async () => {
+      const endpoint = this.#table.get(endpointId, networkId);
+      const isWanted = this.#options.networks.get(networkId).ports !== 'ignore';
+      if (!isWanted || ports.length === 0 || endpoint.ports.length > 0) return;
+      await this.#orUndo(
+        async () => {
+          endpoint.ports = await this.#options.datapath.publishPorts(endpointId, ports);
+          await this.#table.persist(endpoint);
+        },
+        () => this.#unpublish(endpoint),
+      );
+    });
+  }
+
+  /** Idempotent. */
+  unpublish(key: string): Promise<void> {
+    return this.#calls.run(key, async () => {
+      const endpoint = this.#table.find(key);
+      if (endpoint !== undefined && endpoint.ports.length > 0) await this.#unpublish(endpoint);
     });
   }
 
@@ -130,7 +160,10 @@ export class Endpoints {
     await this.#table.load();
     const endpoints = this.#table.all();
     for (const endpoint of endpoints)
-      await this.#attempt(`restore endpoint ${endpoint.key}`, () => this.#attach(endpoint));
+      await this.#attempt(`restore endpoint ${endpoint.key}`, async () => {
+        await this.#attach(endpoint);
+        await this.#options.datapath.restorePorts(endpoint.key, endpoint.ports);
+      });
     for (const sandbox of sandboxesOf(endpoints))
       await this.#attempt(`restore container in ${sandbox}`, () => this.#settle(sandbox));
   }
@@ -204,6 +237,12 @@ export class Endpoints {
     if (ipv6 !== undefined) spec.ipv6 = ipv6;
     if (attachment !== undefined) spec.endpointId = attachment.endpointId;
     endpoint.attachment = await this.#options.datapath.createEndpoint(spec);
+  }
+
+  async #unpublish(endpoint: Endpoint): Promise<void> {
+    await this.#options.datapath.unpublishPorts(endpoint.key);
+    endpoint.ports = [];
+    await this.#table.persist(endpoint);
   }
 
   async #enter(endpoint: Endpoint, sandbox: string): Promise<void> {

@@ -8,6 +8,8 @@ import type {
   EndpointSpec,
   IdentitySource,
   Owner,
+  PortRequest,
+  PublishedPort,
   Records,
   SandboxRoute,
   SandboxRouting,
@@ -40,12 +42,15 @@ export class FakeRecords implements Records {
   }
 }
 
+type Step = 'create' | 'activate' | 'remove' | 'publish' | 'restore' | 'unpublish';
+
 export class FakeDatapath implements EndpointDatapath {
   readonly specs = new Map<string, EndpointSpec>();
   readonly owners = new Map<string, Owner>();
   /** Everything that was asked, "create key", "activate key identity", "remove key". */
   readonly calls: string[] = [];
-  failing: 'create' | 'activate' | 'remove' | undefined;
+  failing: 'create' | 'activate' | 'remove' | 'publish' | undefined;
+  readonly ports = new Map<string, PublishedPort[]>();
   #next = 1;
 
   async createEndpoint(spec: EndpointSpec): Promise<Attachment> {
@@ -65,9 +70,37 @@ export class FakeDatapath implements EndpointDatapath {
     await this.#step('remove', key);
     this.specs.delete(key);
     this.owners.delete(key);
+    this.ports.delete(key);
   }
 
-  async #step(what: 'create' | 'activate' | 'remove', about: string): Promise<void> {
+  /** Each port under its own number, or 32768 for any. */
+  async publishPorts(key: string, requests: PortRequest[]): Promise<PublishedPort[]> {
+    await this.#step('publish', `${key} ${requests.map(({ hostPort }) => hostPort).join()}`);
+    const address = this.specs.get(key)?.ipv4 ?? '';
+    const ports = requests.map(({ protocol, port, hostAddress, hostPort }, at) => ({
+      id: at + 1,
+      protocol,
+      hostAddress: hostAddress || '0.0.0.0',
+      hostPort: hostPort || 32768 + at,
+      address,
+      port,
+    }));
+    this.ports.set(key, ports);
+    return ports;
+  }
+
+  async restorePorts(key: string, ports: PublishedPort[]): Promise<void> {
+    if (ports.length > 0)
+      await this.#step('restore', `${key} ${ports.map(({ hostPort }) => hostPort).join()}`);
+    this.ports.set(key, ports);
+  }
+
+  async unpublishPorts(key: string): Promise<void> {
+    await this.#step('unpublish', key);
+    this.ports.delete(key);
+  }
+
+  async #step(what: Step, about: string): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     if (this.failing === what) throw new Error(`${what} fails`);
     this.calls.push(`${what} ${about}`);
@@ -200,7 +233,7 @@ export function fakeHost(records = new FakeRecords(), lookupMs = 20): FakeHost {
     },
     async run(key, networkId, address, sandbox) {
       const place = typeof address === 'string' ? { ipv4: address } : address;
-      await endpoints.create({ networkId, endpointId: key, place, publishesPorts: false });
+      await endpoints.create({ networkId, endpointId: key, place });
       return endpoints.join({ networkId, endpointId: key, sandbox });
     },
   };

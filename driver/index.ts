@@ -17,6 +17,8 @@ export type {
   LabelAdmission,
   NetworkSpec,
   Owner,
+  PortRequest,
+  PublishedPort,
   Records,
 } from './contract.ts';
 export { DockerClient } from './docker-client.ts';

@@ -2,15 +2,9 @@
 import { Router } from 'express';
 import { type Log, type PluginBody, pluginHandler } from '../base/index.ts';
 import type { Endpoints } from './endpoints.ts';
-import { refusePorts } from './network-options.ts';
 import type { Networks } from './networks.ts';
-import {
-  idOf,
-  parseEndpointRequest,
-  parseJoinRequest,
-  parseNetworkRequest,
-  publishesPorts,
-} from './request.ts';
+import { parsePortRequests } from './port-request.ts';
+import { idOf, parseEndpointRequest, parseJoinRequest, parseNetworkRequest } from './request.ts';
 
 export interface NetworkDriverOptions {
   networks: Networks;
@@ -58,7 +52,7 @@ function networkMethods({ networks, endpoints }: NetworkDriverOptions): Methods 
   };
 }
 
-function endpointMethods({ networks, endpoints }: NetworkDriverOptions): Methods {
+function endpointMethods({ endpoints }: NetworkDriverOptions): Methods {
   return {
     CreateEndpoint: async (body) => {
       const request = parseEndpointRequest(body);
@@ -76,12 +70,15 @@ function endpointMethods({ networks, endpoints }: NetworkDriverOptions): Methods
       await endpoints.leave(idOf(body, 'EndpointID'));
       return {};
     },
-    ProgramExternalConnectivity: (body) => {
-      const network = networks.get(idOf(body, 'NetworkID'));
-      if (publishesPorts(body)) refusePorts(network.ports);
+    ProgramExternalConnectivity: async (body) => {
+      const [networkId, endpointId] = [idOf(body, 'NetworkID'), idOf(body, 'EndpointID')];
+      await endpoints.publish({ networkId, endpointId, ports: parsePortRequests(body) });
       return {};
     },
-    RevokeExternalConnectivity: (body) => (idOf(body, 'EndpointID'), {}),
+    RevokeExternalConnectivity: async (body) => {
+      await endpoints.unpublish(idOf(body, 'EndpointID'));
+      return {};
+    },
   };
 }
 

@@ -1,24 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkEndpointOptions, parseNetworkOptions, refusePorts } from './network-options.ts';
+import { checkEndpointOptions, parseNetworkOptions } from './network-options.ts';
 
 const good: { name: string; given: Record<string, string>; expected: object }[] = [
-  { name: 'nothing', given: {}, expected: { isolation: 'network', ports: 'refuse' } },
+  { name: 'nothing', given: {}, expected: { isolation: 'network', ports: 'publish' } },
   {
     name: 'isolation',
     given: { 'weir.isolation': 'none' },
-    expected: { isolation: 'none', ports: 'refuse' },
+    expected: { isolation: 'none', ports: 'publish' },
   },
   { name: 'ports', given: { 'weir.ports': 'ignore' }, expected: { isolation: 'network', ports: 'ignore' } },
   {
     name: 'mtu',
     given: { 'weir.mtu': '1400' },
-    expected: { isolation: 'network', ports: 'refuse', mtu: 1400 },
+    expected: { isolation: 'network', ports: 'publish', mtu: 1400 },
   },
   {
     name: "Docker's own key for the mtu",
     given: { 'com.docker.network.driver.mtu': '9000' },
-    expected: { isolation: 'network', ports: 'refuse', mtu: 9000 },
+    expected: { isolation: 'network', ports: 'publish', mtu: 9000 },
   },
 ];
 
@@ -44,6 +44,7 @@ const bad: { name: string; given: Record<string, unknown>; says: RegExp }[] = [
     given: { 'weir.isolation': 'some' },
     says: /weir\.isolation: "some"/,
   },
+  { name: 'ports that are refused', given: { 'weir.ports': 'refuse' }, says: /weir\.ports: "refuse"/ },
   { name: 'an empty value', given: { 'weir.ports': '' }, says: /weir\.ports: ""/ },
   { name: 'an mtu below what IPv4 needs', given: { 'weir.mtu': '575' }, says: /weir\.mtu: "575"/ },
   { name: 'an mtu above what a packet can have', given: { 'weir.mtu': '65536' }, says: /"65536"/ },
@@ -70,9 +71,4 @@ test('the refusal of an unknown option lists the known ones', () => {
 test("endpoint options: others' keys pass, weir's are refused in any case of letters", () => {
   checkEndpointOptions({ 'com.docker.network.endpoint.ifname': 'eth9' });
   assert.throws(() => checkEndpointOptions({ 'Weir.x': 'y' }), /"Weir\.x"/);
-});
-
-test('published ports are refused with the way out unless the network ignores them', () => {
-  refusePorts('ignore');
-  assert.throws(() => refusePorts('refuse'), { code: 'PORTS_UNSUPPORTED', hint: /-o weir\.ports=ignore/ });
 });

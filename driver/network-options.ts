@@ -4,8 +4,8 @@ import { UserError } from '../base/index.ts';
 export interface NetworkOptions {
   /** `none` puts the network into the common space with all others created so. */
   isolation: 'network' | 'none';
-  /** What happens to `-p`: refused at start, or started without publishing. */
-  ports: 'refuse' | 'ignore';
+  /** What happens to `-p`: published, or started without. */
+  ports: 'publish' | 'ignore';
   mtu?: number;
 }
 
@@ -40,13 +40,13 @@ type Setter = (options: NetworkOptions, value: string, name: string) => void;
 const SETTERS: ReadonlyMap<string, Setter> = new Map<string, Setter>([
   ['weir.isolation', (options, value, name) => (options.isolation = oneOf(name, value, ['network', 'none']))],
   ['weir.mtu', setMtu],
-  ['weir.ports', (options, value, name) => (options.ports = oneOf(name, value, ['refuse', 'ignore']))],
+  ['weir.ports', (options, value, name) => (options.ports = oneOf(name, value, ['publish', 'ignore']))],
   ['com.docker.network.driver.mtu', setMtu],
 ]);
 
 /** Reads the options of a network. Throws UserError OPTION_UNKNOWN or OPTION_INVALID, naming the option. */
 export function parseNetworkOptions(given: Record<string, unknown>): NetworkOptions {
-  const options: NetworkOptions = { isolation: 'network', ports: 'refuse' };
+  const options: NetworkOptions = { isolation: 'network', ports: 'publish' };
   for (const [name, value] of Object.entries(given)) {
     const set = SETTERS.get(name);
     if (set === undefined) {
@@ -66,13 +66,5 @@ export function checkEndpointOptions(given: Record<string, unknown>): void {
   if (unknown === undefined) return;
   throw new UserError('OPTION_UNKNOWN', `unknown endpoint option ${JSON.stringify(unknown)}`, {
     hint: 'weir has no options for a single endpoint',
-  });
-}
-
-/** Refuses `-p` where nothing would be published. Throws UserError PORTS_UNSUPPORTED. */
-export function refusePorts(ports: NetworkOptions['ports']): void {
-  if (ports === 'ignore') return;
-  throw new UserError('PORTS_UNSUPPORTED', 'published ports are not supported yet on weir networks', {
-    hint: 'create the network with -o weir.ports=ignore to start anyway',
   });
 }

@@ -19,7 +19,7 @@ test('each network has a space and a gateway of its own, from 2 up; isolation=no
 test("the host's own address is no next hop, even if IPAM offers it", async () => {
   const records = new FakeRecords();
   const networks = new Networks({ records, now: () => 0, hostAddresses: ['10.210.0.1'] });
-  const options = { isolation: 'network', ports: 'refuse' } as const;
+  const options = { isolation: 'network', ports: 'publish' } as const;
   const request = {
     id: 'a',
     internal: false,

@@ -16,7 +16,8 @@ export interface Network {
   gateway4?: string;
   gateway6?: string;
   pools: string[];
-  ports: 'refuse' | 'ignore';
+  /** "refuse" was written before there were published ports, and nobody had chosen it. */
+  ports: 'publish' | 'ignore' | 'refuse';
   mtu?: number;
   createdAt: number;
 }

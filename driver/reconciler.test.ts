@@ -96,7 +96,6 @@ test('an endpoint in the making is left alone until nobody can be making it', as
     networkId: 'n-app',
     endpointId: 'web',
     place: { ipv4: '10.210.0.5' },
-    publishesPorts: false,
   });
   assert.equal(await reconciler.reconcile(), false);
   assert.equal(host.endpoints.list().length, 1);

@@ -14,6 +14,7 @@ import {
   tryAddress,
   UserError,
 } from '../base/index.ts';
+import { parsePortRequests } from './port-request.ts';
 import { onLinkPrefix } from './static-routes.ts';
 import { checkEndpointOptions, type NetworkOptions, parseNetworkOptions } from './network-options.ts';
 
@@ -39,7 +40,6 @@ export interface EndpointRequest {
   endpointId: string;
   place: Place;
   mac?: string;
-  publishesPorts: boolean;
 }
 
 export interface JoinRequest {
@@ -130,11 +130,6 @@ function macOf(text: string): string {
   return text.toLowerCase();
 }
 
-/** Whether `-p` or `-P` was given, in the options of CreateEndpoint, Join and ProgramExternalConnectivity alike. */
-export function publishesPorts(body: PluginBody): boolean {
-  return objectsOf(bodyObject(body, 'Options'), 'com.docker.network.portmap').length > 0;
-}
-
 /** Whether it is of the family, and not IPv4 in disguise (::ffff:10.0.0.5), which the datapath's maps cannot tell from it. */
 function isOfFamily(address: string, family: Family): boolean {
   return familyOf(address) === family && addressFromBytes(addressBytes(address)) === address;
@@ -177,11 +172,12 @@ export function parseEndpointRequest(body: PluginBody): EndpointRequest {
   const endpointId = idOf(body, 'EndpointID');
   const given = bodyObject(body, 'Interface');
   checkEndpointOptions(bodyObject(body, 'Options'));
+  // what can never be published is refused before anything is made
+  parsePortRequests(body);
   const mac = bodyText(given, 'MacAddress');
   return {
     networkId,
     endpointId,
-    publishesPorts: publishesPorts(body),
     place: placeOf(given),
     ...(mac === '' ? {} : { mac: macOf(mac) }),
   };

@@ -123,7 +123,10 @@ const LIBC = {
     'int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data)',
   setns: 'int setns(int fd, int kind)',
   socket: 'int socket(int domain, int type, int protocol)',
+  umount2: 'int umount2(const char *target, int flags)',
   bind: 'int bind(int fd, const void *address, uint32_t size)',
+  connect: 'int connect(int fd, const void *address, uint32_t size)',
+  getsockopt: 'int getsockopt(int fd, int level, int option, void *value, void *size)',
   setsockopt: 'int setsockopt(int fd, int level, int option, const void *value, uint32_t size)',
   send: 'long send(int fd, const void *bytes, size_t size, int flags)',
   recv: 'long recv(int fd, void *bytes, size_t size, int flags)',
@@ -138,7 +141,10 @@ export interface Libc {
   mount(source: string, target: string, type: string, flags: number, data: null): number;
   setns(fd: number, kind: number): number;
   socket(domain: number, type: number, protocol: number): number;
+  umount2(target: string, flags: number): number;
   bind(fd: number, address: Buffer, size: number): number;
+  connect(fd: number, address: Buffer, size: number): number;
+  getsockopt(fd: number, level: number, option: number, value: Buffer, size: Buffer): number;
   setsockopt(fd: number, level: number, option: number, value: Buffer, size: number): number;
   send(fd: number, bytes: Buffer, size: number, flags: number): number;
   recv(fd: number, bytes: Buffer, size: number, flags: number): number;

@@ -10,6 +10,8 @@ export interface Query {
   protocol: number;
   /** Destination port; 0 where the protocol has none. */
   port: number;
+  /** It came in by a published port of the host. */
+  published?: boolean;
 }
 
 export interface Decision {
@@ -19,6 +21,8 @@ export interface Decision {
   /** Place of the deciding rule, from 1; 0 is the default isolation, or that nothing matched. */
   rule: number;
   match: Match;
+  /** Allowed for no other reason than that it came in by a published port. */
+  published?: true;
 }
 
 /**
@@ -29,13 +33,14 @@ export function decide(entries: readonly PolicyEntry[], query: Query): Decision 
   const hits: PolicyEntry[] = [];
   for (const peer of new Set([query.peer.id, classOf(query.peer, query.sameNetwork), PEER_ANY])) {
     const hit = longestMatch(entries, peer, query);
-    if (hit !== undefined) hits.push(hit);
+    if (hit !== undefined && (hit.verdict !== 'published' || query.published === true)) hits.push(hit);
   }
   const deny = hits.find((entry) => entry.verdict === 'deny');
   if (deny !== undefined) return { verdict: 'deny', reason: 181, rule: deny.rule, match: matchOf(deny) };
   const [allow] = hits;
   if (allow === undefined) return { verdict: 'deny', reason: 133, rule: 0, match: 'none' };
-  return { verdict: 'allow', reason: 0, rule: allow.rule, match: matchOf(allow) };
+  const why = allow.verdict === 'published' ? { published: true as const } : {};
+  return { verdict: 'allow', reason: 0, rule: allow.rule, match: matchOf(allow), ...why };
 }
 
 function longestMatch(

@@ -2,6 +2,8 @@ import { type PortPrefix, prefixCovers } from './port-prefix.ts';
 
 export type Direction = 'ingress' | 'egress';
 export type Verdict = 'allow' | 'deny';
+/** `published` allows what came in by a published port; for everything else the entry is not there. */
+export type EntryVerdict = Verdict | 'published';
 
 /** What an entry names of peer, protocol and port, in the field's words. */
 export type Match = 'none' | 'L3-Only' | 'L3-L4' | 'L4-Only' | 'all' | 'L3-Proto' | 'Proto-Only';
@@ -21,7 +23,7 @@ export interface PolicyEntry {
   port: number;
   /** Leading bits of `port` that count; 0 is every port. */
   portBits: number;
-  verdict: Verdict;
+  verdict: EntryVerdict;
   /** Place of the rule in the list, from 1; 0 is the default isolation. */
   rule: number;
 }
@@ -60,13 +62,13 @@ export class EntryGroup {
   /** Per (protocol, bits) the entry of each port. */
   readonly #levels = new Map<number, Map<number, PolicyEntry>>();
 
-  /** Of two entries for the same ports a deny stays, else the first. */
+  /** Of two entries for the same ports a deny stays, else one that allows whatever way, else the first. */
   add(entry: PolicyEntry): void {
     const level = levelOf(entry.protocol, entry.portBits);
     let ports = this.#levels.get(level);
     if (ports === undefined) this.#levels.set(level, (ports = new Map()));
     const present = ports.get(entry.port);
-    if (present === undefined || (present.verdict === 'allow' && entry.verdict === 'deny')) {
+    if (present === undefined || STRENGTH[present.verdict] < STRENGTH[entry.verdict]) {
       ports.set(entry.port, entry);
     }
   }
@@ -87,6 +89,8 @@ export class EntryGroup {
     return prevails(this.#levels.get(levelOf(0, 0))?.get(0), entry);
   }
 }
+
+const STRENGTH = { published: 0, allow: 1, deny: 2 } as const;
 
 function prevails(wider: PolicyEntry | undefined, entry: PolicyEntry): boolean {
   return wider !== undefined && (wider.verdict === 'deny' || wider.verdict === entry.verdict);

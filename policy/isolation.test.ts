@@ -43,7 +43,7 @@ function readRules(): Map<string, unknown> {
 
 /** The labels of a cell: networks of a container, an address, or a name of those outside. */
 function labelsOf(cell: string, id: string): string[] {
-  const name = cell.replace(' (internal)', '');
+  const name = cell.replace(/ \((internal|published)\)/, '');
   if (/^\d/.test(name)) return [`cidr:${name}`];
   if (['host', 'world', 'init', 'unmanaged'].includes(name)) return [`reserved:${name}`];
   const networks = name.split(', ');
@@ -66,6 +66,7 @@ for (const row of rows) {
         destination: labelsOf(row.to, 'to'),
         dports: [{ port: 80, protocol: 'TCP' }],
         sourceNoWorld: row.from.endsWith(' (internal)'),
+        publishedPorts: row.to.endsWith(' (published)') ? [{ port: 80, protocol: 'TCP' }] : [],
       },
       { mode: row.mode, spaceOf },
     );

@@ -1,5 +1,12 @@
 import { RESERVED, isCidrIdentity } from '../identity/index.ts';
-import { type Direction, PEER_ANY, PEER_NETWORK, PEER_WORLD, type PolicyEntry } from './entry.ts';
+import {
+  type Direction,
+  type EntryVerdict,
+  PEER_ANY,
+  PEER_NETWORK,
+  PEER_WORLD,
+  type PolicyEntry,
+} from './entry.ts';
 import { LabelIndex } from './label-index.ts';
 
 /** Who is at the other end: an endpoint identity, a reserved one, or an address range (then with `cidr`). */
@@ -47,12 +54,13 @@ export function classOf(peer: Peer, isSameNetwork: boolean): number {
 }
 
 /**
- * What passes without any policy: the own networks and the host both ways, and the way out to the world. (An endpoint of
- * internal networks only has no way out all the same: the datapath knows.)
+ * What passes without any policy: the own networks and the host both ways, the way out to the world, and published ports
+ * for everybody. (An endpoint of internal networks only has no way out all the same: the datapath knows.)
  */
 export function defaultEntries(direction: Direction): PolicyEntry[] {
+  const entry = (peer: number, verdict: EntryVerdict): PolicyEntry => {
+    return { direction, peer, protocol: 0, port: 0, portBits: 0, verdict, rule: 0 };
+  };
   const peers = [PEER_NETWORK, RESERVED.host, ...(direction === 'egress' ? [PEER_WORLD] : [])];
-  return peers.map((peer) => {
-    return { direction, peer, protocol: 0, port: 0, portBits: 0, verdict: 'allow', rule: 0 };
-  });
+  return [...peers.map((peer) => entry(peer, 'allow')), entry(PEER_ANY, 'published')];
 }

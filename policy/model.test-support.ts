@@ -20,6 +20,8 @@ export interface ModelPacket {
   peer: ModelPeer;
   protocol: number;
   port: number;
+  /** It came in by a published port of the host. */
+  published?: boolean;
 }
 
 export interface ModelContext {
@@ -58,7 +60,7 @@ export function model(rules: Rule[], packet: ModelPacket, context: ModelContext)
         direction === 'ingress' ? (rule.ingress ?? rule.ingressDeny) : (rule.egress ?? rule.egressDeny);
       return rule.enableDefaultDeny?.[direction] ?? has !== undefined;
     });
-  if (!enforced && passesByDefault(direction, subject, peer, context)) allowing.push(0);
+  if (!enforced && (packet.published || passesByDefault(direction, subject, peer, context))) allowing.push(0);
   return { reason: allowing.length > 0 ? 0 : 133, because: allowing };
 }
 

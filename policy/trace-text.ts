@@ -2,7 +2,7 @@ import { isEndpointIdentity } from '../identity/index.ts';
 import type { CompiledItem, CompiledPolicy, CompiledRule } from './compile.ts';
 import type { Decision } from './decide.ts';
 import { PEER_ANY, entryCovers } from './entry.ts';
-import { type PolicyContext, classOf, sameNetwork } from './isolation.ts';
+import { type PolicyContext, classOf, isOutside, sameNetwork } from './isolation.ts';
 import { Side } from './resolve.ts';
 import { describeParty } from './trace-party.ts';
 import type { Probe, SideTrace, TraceQuery } from './trace.ts';
@@ -35,11 +35,18 @@ function reasonOf(side: SideTrace, decision: Decision): string {
   if (decision.match === 'none') {
     return isEnforced(side)
       ? 'no rule allows it (Policy denied)'
-      : 'the default isolation does not allow it (Policy denied)';
+      : `the default isolation does not allow it (Policy denied)${wayIn(side)}`;
   }
   if (decision.verdict === 'deny') return `rule ${decision.rule} denies it (Policy denied by denylist)`;
+  if (decision.published) return 'the default isolation lets published ports in';
   const who = decision.rule === 0 ? 'the default isolation' : `rule ${decision.rule}`;
   return `${who} allows it (${decision.match})`;
+}
+
+/** What is open instead. */
+function wayIn({ direction, peer, published }: SideTrace): string {
+  if (direction !== 'ingress' || !isOutside(peer.id)) return '';
+  return published.size === 0 ? '; no port of it is published' : '; another port of it is published';
 }
 
 function isEnforced({ direction, resolution }: SideTrace): boolean {

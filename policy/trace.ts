@@ -27,6 +27,8 @@ export interface TraceQuery {
   sourceNoWorld?: boolean;
   /** The destination is. */
   destinationNoWorld?: boolean;
+  /** Ports of the destination that are published on the host: the way in from outside. */
+  publishedPorts?: readonly TracePort[];
 }
 
 /** "none": no rule decides on this side, and the default isolation lets it pass; or there is no policy on it at all. */
@@ -62,6 +64,8 @@ export interface SideTrace {
   judgement: Judgement;
   /** The subject is on internal networks only and the peer is outside: nothing passes, whatever policy says. */
   noWorld: boolean;
+  /** By protocol number and port: from outside it is reached by published ports. */
+  published: ReadonlySet<string>;
 }
 
 /** Protocol numbers that a port of the query stands for. */
@@ -107,8 +111,9 @@ interface Asked {
 function judge(policy: CompiledPolicy, parties: Parties, { probes, query }: Asked): [SideTrace, SideTrace] {
   const { source, destination, context } = parties;
   const near = sameNetwork(source, destination, context);
-  const egress = sideOf('egress', source, destination);
-  const ingress = sideOf('ingress', destination, source);
+  const published = isOutside(source.id) ? publishedOf(query) : new Set<string>();
+  const egress = sideOf('egress', source, destination, published);
+  const ingress = sideOf('ingress', destination, source, published);
   for (const side of [egress, ingress]) {
     if (hasPolicy(side.subject)) side.resolution = resolve(policy, side.subject, [side.peer], context);
   }
@@ -126,7 +131,13 @@ function judge(policy: CompiledPolicy, parties: Parties, { probes, query }: Aske
   return [egress, ingress];
 }
 
-function sideOf(direction: Direction, subject: Peer, peer: Peer): SideTrace {
+function publishedOf({ publishedPorts = [] }: TraceQuery): Set<string> {
+  return new Set(
+    publishedPorts.flatMap(({ port, protocol }) => PROTOCOLS[protocol].map((number) => `${number} ${port}`)),
+  );
+}
+
+function sideOf(direction: Direction, subject: Peer, peer: Peer, published: ReadonlySet<string>): SideTrace {
   return {
     direction,
     subject,
@@ -135,6 +146,7 @@ function sideOf(direction: Direction, subject: Peer, peer: Peer): SideTrace {
     decisions: [],
     judgement: 'none',
     noWorld: false,
+    published,
   };
 }
 
@@ -145,13 +157,17 @@ function hasPolicy({ id }: Peer): boolean {
 const NO_POLICY: Decision = { verdict: 'allow', reason: 0, rule: 0, match: 'none' };
 
 function ask(
-  { direction, peer, resolution }: SideTrace,
+  { direction, peer, resolution, published }: SideTrace,
   probe: Probe,
   protocol: number,
   near: boolean,
 ): Decision {
   if (resolution === undefined) return NO_POLICY;
-  return decide(resolution.entries, { direction, peer, sameNetwork: near, protocol, port: probe.port });
+  const { port } = probe;
+  return decide(resolution.entries, {
+    ...{ direction, peer, sameNetwork: near, protocol, port },
+    published: published.has(`${protocol} ${port}`),
+  });
 }
 
 function judgementOf({ noWorld, decisions, resolution, direction }: SideTrace): Judgement {

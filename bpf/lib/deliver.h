@@ -34,8 +34,11 @@ static __always_inline int deliver_host(struct context *context)
 }
 
 /* The device that leads to the packet's destination. Returns 0 or a drop reason. */
-static __always_inline int route_find(struct __sk_buff *skb, const struct packet *packet, __u32 *ifindex)
+static __always_inline int route_find(struct __sk_buff *skb, const struct context *context, __u32 *ifindex)
 {
+	const struct packet *packet = &context->packet;
+	/* an answer of a published port leaves as the host's */
+	const struct addr *source = context->translated ? &context->frontend : &packet->source;
 	struct bpf_fib_lookup fib = { .family = packet->is6 ? FAMILY_IPV6 : FAMILY_IPV4, .ifindex = skb->ifindex };
 	const struct config *config = config_get();
 
@@ -43,10 +46,10 @@ static __always_inline int route_find(struct __sk_buff *skb, const struct packet
 	/* what is to be segmented yet fits by itself */
 	fib.tot_len = skb->gso_segs ? 0 : skb->len - L3_OFFSET;
 	if (packet->is6) {
-		__builtin_memcpy(fib.ipv6_src, &packet->source, sizeof(fib.ipv6_src));
+		__builtin_memcpy(fib.ipv6_src, source, sizeof(fib.ipv6_src));
 		__builtin_memcpy(fib.ipv6_dst, &packet->destination, sizeof(fib.ipv6_dst));
 	} else {
-		fib.ipv4_src = packet->source.word[3];
+		fib.ipv4_src = source->word[3];
 		fib.ipv4_dst = packet->destination.word[3];
 	}
 	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {
@@ -67,14 +70,14 @@ static __always_inline int route_find(struct __sk_buff *skb, const struct packet
 	}
 }
 
-/* Gives the packet the uplink's address. Returns 0 or a drop reason. */
-static __always_inline int masquerade(struct __sk_buff *skb, struct context *context, const struct uplink *uplink)
+/* Gives the packet an address of the host's as its source. Returns 0 or a drop reason. */
+static __always_inline int masquerade(struct __sk_buff *skb, struct context *context, const struct addr *address)
 {
 	struct packet *packet = &context->packet;
 	struct rewrite *rewrite = &context->rewrite;
 	int reason;
 
-	rewrite->new_address = packet->is6 ? uplink->ip6 : uplink->ip4;
+	rewrite->new_address = *address;
 	if (addr_is_none(&rewrite->new_address))
 		return DROP_NAT_NO_MAPPING;
 	if (packet->tuple.protocol == IPPROTO_SCTP)
@@ -102,7 +105,7 @@ static __noinline int deliver_world(struct __sk_buff *skb)
 
 	if (!context)
 		return DROP_NO_CONFIGURATION;
-	reason = route_find(skb, &context->packet, &ifindex);
+	reason = route_find(skb, context, &ifindex);
 	if (reason)
 		return reason;
 	uplink = bpf_map_lookup_elem(&weir_uplink, &ifindex);
@@ -111,7 +114,7 @@ static __noinline int deliver_world(struct __sk_buff *skb)
 	reason = ttl_decrement(skb, context->packet.is6);
 	/* who was asked under an address answers under that address */
 	if (!reason && !context->reply && !(context->destination.reach & IPCACHE_NATIVE))
-		reason = masquerade(skb, context, uplink);
+		reason = masquerade(skb, context, context->packet.is6 ? &uplink->ip6 : &uplink->ip4);
 	if (reason)
 		return reason;
 	trace_forward(context, TRACE_TO_NETWORK);

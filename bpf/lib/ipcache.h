@@ -46,6 +46,14 @@ static __always_inline const struct ipcache_entry *ipcache_lookup(const struct a
 	return bpf_map_lookup_elem(&weir_ipcache, &key);
 }
 
+/* Whether an address is one of the host's own. */
+static __always_inline bool is_host(const struct addr *address)
+{
+	const struct ipcache_entry *entry = ipcache_lookup(address);
+
+	return entry && entry->identity == IDENTITY_HOST;
+}
+
 static __always_inline bool identity_is_world(__u32 identity)
 {
 	return identity == IDENTITY_WORLD || (identity & IDENTITY_LOCAL_SCOPE);

@@ -148,6 +148,15 @@ static __always_inline void ct_advance(struct ct_entry *entry, struct context *c
 	context->expires = entry->expires;
 }
 
+/* Whether the asker calls the answerer by the name that its connection is known by. */
+static __always_inline bool ct_is_called(const struct ct_entry *entry, const struct context *context)
+{
+	if (!(entry->flags & CT_SERVICE))
+		return !context->translated;
+	return context->translated && entry->frontend_port == context->frontend_port &&
+	       addr_equal(&entry->frontend, &context->frontend);
+}
+
 /*
  * The verdict on the packet in the context. `answers` says that it came in through a masquerade mapping, so it is an
  * answer to what a container asked or nothing. Returns 0 or a drop reason.
@@ -176,6 +185,13 @@ __noinline int flow_verdict(__u32 answers)
 	}
 	if (answers && !context->reply)
 		return DROP_NO_CONNECTION;
+	if (live && !context->reply && !ct_is_called(entry, context))
+		return DROP_PORT_CLASH; /* both would be answered by one name */
+	if (live && context->reply && context->translated) {
+		/* the entry of the asker was lost, and the answerer's taken for it */
+		live = false;
+		context->reply = false;
+	}
 	if (live) {
 		context->ct_flags = entry->flags;
 		context->nat_port = entry->nat_port;

@@ -162,30 +162,36 @@ for (const { name, options, data, says } of refusals) {
   });
 }
 
-test('published ports are refused before anything is made, and again where they come late', async () => {
+const PORTMAP = 'com.docker.network.portmap';
+const published = { Proto: 6, IP: '', Port: 80, HostIP: '', HostPort: 8080, HostPortEnd: 8080 };
+
+test('ports are published when dockerd says so, and taken back when it says that', async () => {
   const rig = driverRig();
-  const options = {
-    'com.docker.network.portmap': [
-      { Proto: 6, IP: '', Port: 80, HostIP: '', HostPort: 8080, HostPortEnd: 8080 },
-    ],
-  };
+  const ids = { NetworkID: 'n1', EndpointID: 'e1' };
+  const options = { Options: { [PORTMAP]: [published] } };
+  await post(rig, 'CreateNetwork', network('n1'));
+  await post(rig, 'CreateEndpoint', { ...endpoint('e1', 'n1', '10.210.0.5/32'), ...options });
+  await post(rig, 'Join', { ...ids, SandboxKey: '/ns/1', ...options });
+  assert.equal(rig.datapath.ports.size, 0, 'only the endpoint that leads outside publishes');
+  assert.deepEqual(await post(rig, 'ProgramExternalConnectivity', { ...ids, ...options }), {});
+  assert.deepEqual(
+    rig.datapath.ports.get('e1')?.map(({ hostPort, address, port }) => [hostPort, address, port]),
+    [[8080, '10.210.0.5', 80]],
+  );
+  for (let time = 0; time < 2; time++)
+    assert.deepEqual(await post(rig, 'RevokeExternalConnectivity', ids), {});
+  assert.equal(rig.datapath.ports.size, 0);
+});
+
+test('what cannot be published is refused before anything is made', async () => {
+  const rig = driverRig();
   await post(rig, 'CreateNetwork', network('n1'));
   const { Err } = await post(rig, 'CreateEndpoint', {
     ...endpoint('e1', 'n1', '10.210.0.5/32'),
-    Options: options,
+    Options: { [PORTMAP]: [{ ...published, Proto: 132 }] },
   });
-  assert.match(
-    String(Err),
-    /published ports are not supported yet on weir networks \(create the network with -o weir\.ports=ignore/,
-  );
+  assert.match(String(Err), /cannot publish port 80 of protocol 132 \(weir publishes TCP and UDP\)/);
   assert.equal(rig.datapath.specs.size, 0);
-  await post(rig, 'CreateEndpoint', endpoint('e1', 'n1', '10.210.0.5/32'));
-  const late = await post(rig, 'ProgramExternalConnectivity', {
-    NetworkID: 'n1',
-    EndpointID: 'e1',
-    Options: options,
-  });
-  assert.match(String(late['Err']), /PORTS_UNSUPPORTED/);
 });
 
 test('a failure of ours is a 500, with the reason', async () => {

@@ -10,12 +10,11 @@ type Json = Record<string, unknown>;
 /** What the driver must have at the end: what it accepted, less what was deleted. */
 interface Model {
   networks: Set<string>;
-  endpoints: Map<string, { network: string; addresses: (string | undefined)[] }>;
+  endpoints: Map<string, { network: string; addresses: (string | undefined)[]; ports: number[] }>;
   joined: Set<string>;
 }
 
-const REFUSALS =
-  /\[(ADDRESSES_REQUIRED|OPTION_UNKNOWN|PORTS_UNSUPPORTED|NETWORK_UNKNOWN|ENDPOINT_UNKNOWN|BAD_REQUEST)\]$/;
+const REFUSALS = /\[(ADDRESSES_REQUIRED|OPTION_UNKNOWN|NETWORK_UNKNOWN|ENDPOINT_UNKNOWN|BAD_REQUEST)\]$/;
 
 const ID = /^[0-9a-z]{25,64}$/;
 
@@ -70,7 +69,18 @@ function createEndpoint(model: Model, asked: Json): void {
   const addresses = [Address, AddressIPv6].filter((address) => address !== undefined && address !== '');
   for (const [endpoint, other] of model.endpoints)
     if (addresses.some((address) => other.addresses.includes(address))) model.endpoints.delete(endpoint);
-  model.endpoints.set(String(asked['EndpointID']), { network: String(asked['NetworkID']), addresses });
+  model.endpoints.set(String(asked['EndpointID']), {
+    network: String(asked['NetworkID']),
+    addresses,
+    ports: [],
+  });
+}
+
+/** Ports of the containers that are published. */
+function setPorts(model: Model, endpoint: string, options: Json): void {
+  const known = model.endpoints.get(endpoint);
+  const portmap = (options['com.docker.network.portmap'] ?? []) as { Port: number }[];
+  if (known !== undefined) known.ports = portmap.map(({ Port }) => Port);
 }
 
 function applyTo(model: Model, method: string, asked: Json): void {
@@ -79,6 +89,8 @@ function applyTo(model: Model, method: string, asked: Json): void {
   if (method === 'DeleteNetwork') deleteNetwork(model, network);
   if (method === 'CreateEndpoint') createEndpoint(model, asked);
   if (method === 'Join') model.joined.add(endpoint);
+  if (method === 'ProgramExternalConnectivity') setPorts(model, endpoint, asked['Options'] as Json);
+  if (method === 'RevokeExternalConnectivity') setPorts(model, endpoint, {});
   if (method === 'Leave' || method === 'DeleteEndpoint') model.joined.delete(endpoint);
   if (method === 'DeleteEndpoint') model.endpoints.delete(endpoint);
 }
@@ -100,6 +112,9 @@ function assertState(rig: DriverRig, model: Model): void {
   const ready = rig.endpoints.list().filter((endpoint) => endpoint.state === 'ready');
   assert.deepEqual(sorted(ready.map((endpoint) => endpoint.key)), sorted(model.joined));
   for (const { key, identity } of ready) assert.equal(rig.datapath.owners.get(key)?.identity, identity);
+  const portsOf = (ports: number[]): string => ports.toSorted((a, b) => a - b).join();
+  for (const { key, ports } of rig.endpoints.list())
+    assert.equal(portsOf(ports.map(({ port }) => port)), portsOf(model.endpoints.get(key)?.ports ?? []));
 }
 
 async function call(
@@ -132,7 +147,7 @@ function eased(line: RecordedRequest): RecordedRequest {
   if (line.method === 'NetworkDriver.CreateNetwork') {
     const data = body['IPv4Data'] as unknown[];
     if (JSON.stringify(data).includes('"0.0.0.0/0"')) body['IPv4Data'] = [{ Pool: '10.85.0.0/24' }];
-    body.Options = { ...body.Options, 'com.docker.network.generic': { 'weir.ports': 'ignore' } };
+    body.Options = { ...body.Options, 'com.docker.network.generic': {} };
   }
   if (body.Interface !== undefined) {
     const isBare = body.Interface['Address'] === '' && body.Interface['AddressIPv6'] === '';

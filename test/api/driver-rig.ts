@@ -11,6 +11,8 @@ import {
   type EndpointSpec,
   Networks,
   type Owner,
+  type PortRequest,
+  type PublishedPort,
 } from '../../driver/index.ts';
 import { IdentityAllocator, LabelFilter } from '../../identity/index.ts';
 
@@ -36,6 +38,7 @@ export class MemoryRecords {
 export class MemoryDatapath implements EndpointDatapath {
   readonly specs = new Map<string, EndpointSpec>();
   readonly owners = new Map<string, Owner>();
+  readonly ports = new Map<string, PublishedPort[]>();
   #next = 1;
 
   async createEndpoint(spec: EndpointSpec): Promise<Attachment> {
@@ -51,8 +54,29 @@ export class MemoryDatapath implements EndpointDatapath {
     this.owners.set(key, owner);
   }
 
+  async publishPorts(key: string, requests: PortRequest[]): Promise<PublishedPort[]> {
+    await new Promise((resolve) => setImmediate(resolve));
+    const ports = requests.map(({ protocol, port, hostAddress, hostPort }, at) => {
+      const place = { hostAddress: hostAddress || '0.0.0.0', hostPort: hostPort || 32768 + at };
+      return { id: at + 1, protocol, ...place, address: this.specs.get(key)?.ipv4 ?? '', port };
+    });
+    this.ports.set(key, ports);
+    return ports;
+  }
+
+  async restorePorts(key: string, ports: PublishedPort[]): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.ports.set(key, ports);
+  }
+
+  async unpublishPorts(key: string): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.ports.delete(key);
+  }
+
   async removeEndpoint(key: string): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
+    this.ports.delete(key);
     this.specs.delete(key);
     this.owners.delete(key);
   }
@@ -85,6 +109,6 @@ export type DriverRig = ReturnType<typeof driverRig>;
 
 /** All that a call may have changed, as one text. */
 export function stateOf({ records, datapath, identities, endpoints, networks }: DriverRig): string {
-  const maps = [records.kept, datapath.specs, datapath.owners].map((map) => [...map]);
+  const maps = [records.kept, datapath.specs, datapath.owners, datapath.ports].map((map) => [...map]);
   return JSON.stringify([maps, identities.list(), endpoints.list(), networks.list()]);
 }

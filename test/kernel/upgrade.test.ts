@@ -179,7 +179,7 @@ for (const tcx of [true, false]) {
     await sleep(300);
     const datapath = await stage.upgrade();
     assert.equal(stage.valueSize('weir_ct'), size);
-    assert.deepEqual(stage.folders(), ['links', 'maps']);
+    assert.deepEqual(stage.folders(), ['links', 'maps', 'sockets']);
     const translated = [...datapath.object.maps.ct.entries()].filter(([, { natPort }]) => natPort !== 0);
     assert.ok(translated.length >= 2, 'translated connections are known');
     await sleep(300);
@@ -197,7 +197,7 @@ for (const tcx of [true, false]) {
         await stage.upgradeAndKill(afterMs);
       }
       await stage.upgrade();
-      assert.deepEqual(stage.folders(), ['links', 'maps']);
+      assert.deepEqual(stage.folders(), ['links', 'maps', 'sockets']);
       for (const talk of stage.talks) await talk.isWhole();
     },
   );

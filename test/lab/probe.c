@@ -6,12 +6,15 @@
  *   probe receive PORT                                      until SIGTERM
  *   probe raw DEVICE COUNT OFFSET FRAME...                  frames in hex, as they are; of COUNT copies of each, the
  *                                                           four bytes at OFFSET count up
- * They print one line of JSON at their end: {"sent":n}, or for each tag seen {"received":n,"last":number}.
+ *   probe mirror PORT                                       until SIGTERM; tells everyone who asks his own address
+ *   probe ask tcp|udp ADDRESS PORT                          prints who answered, and what: "192.0.2.1 198.51.100.7"
+ * The first three print one line of JSON at their end: {"sent":n}, or for each tag seen {"received":n,"last":number}.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <netpacket/packet.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +154,101 @@ static int send_raw(char **argument)
 	return 0;
 }
 
+/* An address as text, IPv4 as such even where it was mapped. */
+static const char *name_of(const struct sockaddr_storage *at)
+{
+	const struct sockaddr_in6 *six = (const void *)at;
+	const struct sockaddr_in *four = (const void *)at;
+	static char text[INET6_ADDRSTRLEN];
+
+	if (at->ss_family == AF_INET)
+		inet_ntop(AF_INET, &four->sin_addr, text, sizeof(text));
+	else if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		inet_ntop(AF_INET, six->sin6_addr.s6_addr + 12, text, sizeof(text));
+	else
+		inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof(text));
+	return text;
+}
+
+/* A socket for both families, bound to a port. */
+static int open_server(int type, int port)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	int fd = socket(AF_INET6, type, 0), off = 0, on = 1;
+
+	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || (type == SOCK_STREAM && listen(fd, 64) < 0)) {
+		perror("bind");
+		exit(1);
+	}
+	return fd;
+}
+
+static int mirror(int port)
+{
+	struct pollfd ready[] = { { .fd = open_server(SOCK_STREAM, port), .events = POLLIN },
+				  { .fd = open_server(SOCK_DGRAM, port), .events = POLLIN } };
+	char question[64];
+
+	while (!stopped && poll(ready, 2, -1) >= 0) {
+		struct sockaddr_storage from;
+		socklen_t size = sizeof(from);
+
+		if (ready[0].revents) {
+			int fd = accept(ready[0].fd, (struct sockaddr *)&from, &size);
+			const char *name = name_of(&from);
+
+			if (fd >= 0 && write(fd, name, strlen(name)) > 0)
+				close(fd);
+		}
+		size = sizeof(from);
+		if (ready[1].revents &&
+		    recvfrom(ready[1].fd, question, sizeof(question), 0, (struct sockaddr *)&from, &size) >= 0) {
+			const char *name = name_of(&from);
+
+			sendto(ready[1].fd, name, strlen(name), 0, (struct sockaddr *)&from, size);
+		}
+	}
+	return 0;
+}
+
+static int ask(int type, const char *address, int port)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int is_four = inet_pton(AF_INET, address, &four.sin_addr) == 1;
+	const struct sockaddr *to = is_four ? (struct sockaddr *)&four : (struct sockaddr *)&six;
+	socklen_t size = is_four ? sizeof(four) : sizeof(six);
+	int fd = socket(is_four ? AF_INET : AF_INET6, type, 0);
+	struct timeval patience = { .tv_sec = 1, .tv_usec = 500000 };
+	struct sockaddr_storage from;
+	socklen_t room = sizeof(from);
+	char answer[INET6_ADDRSTRLEN + 1] = "";
+	long length;
+
+	if (!is_four)
+		inet_pton(AF_INET6, address, &six.sin6_addr);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (type == SOCK_STREAM) {
+		if (connect(fd, to, size) < 0 || getpeername(fd, (struct sockaddr *)&from, &room) < 0) {
+			perror("connect");
+			return 1;
+		}
+		length = read(fd, answer, sizeof(answer) - 1);
+	} else {
+		sendto(fd, "?", 1, 0, to, size);
+		length = recvfrom(fd, answer, sizeof(answer) - 1, 0, (struct sockaddr *)&from, &room);
+	}
+	if (length <= 0) {
+		perror("no answer");
+		return 1;
+	}
+	printf("%s %s\n", name_of(&from), answer);
+	return 0;
+}
+
 int main(int count, char **argument)
 {
 	struct sigaction action = { .sa_handler = stop };
@@ -162,8 +260,12 @@ int main(int count, char **argument)
 		return receive_all(argument + 2);
 	if (count >= 6 && !strcmp(argument[1], "raw"))
 		return send_raw(argument + 2);
+	if (count == 3 && !strcmp(argument[1], "mirror"))
+		return mirror(atoi(argument[2]));
+	if (count == 5 && !strcmp(argument[1], "ask"))
+		return ask(strcmp(argument[2], "udp") ? SOCK_STREAM : SOCK_DGRAM, argument[3], atoi(argument[4]));
 	fprintf(stderr,
 		"usage: probe send TAG ADDRESS PORT COUNT INTERVAL_US [fresh] | receive PORT | raw DEVICE COUNT "
-		"OFFSET FRAME...\n");
+		"OFFSET FRAME... | mirror PORT | ask tcp|udp ADDRESS PORT\n");
 	return 2;
 }

@@ -133,11 +133,16 @@ for (const { family, client, db, host, stranger, uplink, web, webBack, world, he
           'trace TO_ENDPOINT egress',
         ],
       }),
-      passes('a connection by a published port is decided as that, and never takes the short way', ack, {
+      {
+        name: 'an answer by a published port is decided as that, and never takes the short way',
+        where: leaving(db),
         given: (rig) => {
           published(rig);
           rig.policy(selecting(db.identity, 'ingress', [{ peer: PEER_ANY, verdict: 'published' }]), 8);
         },
+        packet: back.tcp({ flags: 'A' }),
+        verdict: 'redirect',
+        becomes: delivered(back.ip({ source: uplink.ip }).tcp({ sourcePort: 8080, flags: 'A' }), web),
         events: [
           'verdict egress allow rule 0 L3-Only',
           'verdict ingress allow rule 1 all',
@@ -148,7 +153,7 @@ for (const { family, client, db, host, stranger, uplink, web, webBack, world, he
           assert.deepEqual([entry?.frontend, entry?.frontendPort], [uplink.ip, 8080]);
           assert.deepEqual([entry?.low.ifindex, entry?.high.ifindex], [0, 0]);
         },
-      }),
+      },
       midway('a sender that is somebody else from now on is judged as that', ack, 'DROP_POLICY', {
         given: then((rig) => rig.place(web, { identity: stranger.identity, spaces: stranger.spaces })),
       }),

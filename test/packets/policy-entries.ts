@@ -27,7 +27,7 @@ export interface Entry {
   rule?: number;
 }
 
-/** What an endpoint may do that no policy selects: its network, its host, and the world on the way out. */
+/** What an endpoint may do that no policy selects: its network, its host, the world on the way out, and published ports. */
 export function isolation(identities: readonly number[] = ROLES.map((role) => role.identity)): Entry[] {
   return [...new Set(identities)].flatMap((subject) => [
     { subject, peer: PEER_NETWORK, direction: 'ingress' as const },
@@ -35,6 +35,10 @@ export function isolation(identities: readonly number[] = ROLES.map((role) => ro
     { subject, peer: PEER_NETWORK, direction: 'egress' as const },
     { subject, peer: host.identity, direction: 'egress' as const },
     { subject, peer: PEER_WORLD, direction: 'egress' as const },
+    ...(['ingress', 'egress'] as const).map((direction) => ({
+      ...{ subject, peer: PEER_ANY, direction },
+      verdict: 'published' as const,
+    })),
   ]);
 }
 

@@ -80,7 +80,7 @@ export class Rig {
   reset(): void {
     const { maps } = this;
     for (const map of [maps.ct, maps.nat, maps.fragment, maps.endpoint, maps.device]) clear(map.map);
-    for (const map of [maps.ipcache, maps.policy, maps.uplink]) clear(map.map);
+    for (const map of [maps.ipcache, maps.policy, maps.uplink, maps.service]) clear(map.map);
     this.configure({
       generation: GENERATION,
       traceLevel: TraceLevel.TRACE_MEDIUM,

@@ -1,0 +1,215 @@
+/** `docker run -p`: who reaches the port, under which address, what closes it, and what it survives. */
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import type { api } from '../../base/index.ts';
+import { ask, setPolicy } from './api.ts';
+import { IMAGE, importLabImage, remove, start } from './cast.ts';
+import { LabHost } from './host.ts';
+import { Lan } from './lan.ts';
+import { lab } from './lab-test.ts';
+import type { LabNamespace } from './namespace.ts';
+import { until } from './run.ts';
+
+const HOST = '192.168.77.1';
+const OUTSIDE = '192.168.77.2';
+const LOCAL = '127.0.0.1';
+const PORT = 8080;
+
+let segment: Lan | undefined;
+let outside: LabNamespace;
+const published = lab(
+  async () => {
+    segment = await Lan.start('segment');
+    outside = await segment.neighbour('outside', `${OUTSIDE}/24`);
+    return LabHost.start({
+      name: 'port',
+      lan: { segment, address: `${HOST}/24`, gateway: OUTSIDE },
+      dockerdFlags: ['--live-restore'],
+    });
+  },
+  async (host) => {
+    await importLabImage(host);
+    await host.run(['iptables', '-P', 'FORWARD', 'DROP']);
+    await host.agent();
+    for (const name of ['front', 'back'])
+      await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', name);
+    await mirror(host, 'web', ['-p', `${PORT}:7`, '-p', '5353:7/udp']);
+    await start(host, 'near', { network: 'front', command: ['cat'], flags: ['-i'] });
+    await start(host, 'far', { network: 'back', command: ['cat'], flags: ['-i'] });
+  },
+);
+after(async () => {
+  await segment?.[Symbol.asyncDispose]();
+});
+
+/** A container that tells everyone who asks on port 7 his own address. */
+function mirror(host: LabHost, name: string, ports: string[]): Promise<string> {
+  const flags = [...ports, '--label', `id=${name}`];
+  return start(host, name, { network: 'front', flags, command: ['probe', 'mirror', '7'] });
+}
+
+interface Question {
+  protocol?: 'tcp' | 'udp';
+  address?: string;
+  port?: number;
+}
+
+function command({ protocol = 'tcp', address = HOST, port = PORT }: Question, probe = 'probe'): string[] {
+  return [probe, 'ask', protocol, address, String(port)];
+}
+
+/** "who answered, who I am"; empty where nobody did. */
+async function fromOutside(host: LabHost, question: Question = {}): Promise<string> {
+  return (await outside.attempt(command(question, `${host.machine.folder}/probe`))).stdout.trim();
+}
+
+async function fromHost(host: LabHost, question: Question = {}): Promise<string> {
+  return (await host.attempt(command(question, `${host.machine.folder}/probe`))).stdout.trim();
+}
+
+async function fromContainer(host: LabHost, name: string, question: Question = {}): Promise<string> {
+  return (await host.attemptDocker('exec', name, ...command(question))).stdout.trim();
+}
+
+function addressOf(host: LabHost, name: string): Promise<string> {
+  return host.docker('inspect', '-f', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', name);
+}
+
+async function frontends(host: LabHost): Promise<string[]> {
+  const services = await ask<api.Service[]>(host, '/v1/services');
+  return services
+    .map(({ frontend, protocol, containerName }) => {
+      return `${frontend.address}:${frontend.port}/${protocol} ${containerName}`;
+    })
+    .toSorted();
+}
+
+published.test('from outside, by TCP and UDP, and the container sees who asks', async (host) => {
+  assert.equal(await fromOutside(host), `${HOST} ${OUTSIDE}`);
+  assert.equal(await fromOutside(host, { protocol: 'udp', port: 5353 }), `${HOST} ${OUTSIDE}`);
+  assert.equal(await fromOutside(host, { port: 5353 }), '', 'that port is published for UDP');
+});
+
+published.test('from the host, by its own address and by 127.0.0.1', async (host) => {
+  for (const address of [HOST, LOCAL]) {
+    assert.match(await fromHost(host, { address }), new RegExp(`^${address} 10\\.210\\.`));
+    const udp = await fromHost(host, { address, protocol: 'udp', port: 5353 });
+    assert.match(udp, new RegExp(`^${address} 10\\.210\\.`));
+  }
+});
+
+published.test(
+  'from containers of the same and of another network, and from the container itself',
+  async (host) => {
+    for (const name of ['near', 'far']) {
+      const own = await addressOf(host, name);
+      assert.equal(await fromContainer(host, name), `${HOST} ${own}`);
+      assert.equal(await fromContainer(host, name, { protocol: 'udp', port: 5353 }), `${HOST} ${own}`);
+    }
+    assert.equal(await fromContainer(host, 'web'), `${HOST} ${HOST}`, 'its own address would be forged');
+    assert.equal(await fromContainer(host, 'web', { protocol: 'udp', port: 5353 }), `${HOST} ${HOST}`);
+    const past = { address: await addressOf(host, 'web'), port: 7 };
+    assert.equal(await fromContainer(host, 'far', past), '', 'not past the port');
+  },
+);
+
+published.test('a port of 127.0.0.1 is the host’s alone, a port of one address no other’s', async (host) => {
+  await mirror(host, 'private', ['-p', `${LOCAL}:9001:7`, '-p', `${HOST}:9002:7`]);
+  assert.match(await fromHost(host, { address: LOCAL, port: 9001 }), /^127\.0\.0\.1 10\.210\./);
+  assert.equal(await fromHost(host, { port: 9001 }), '');
+  assert.equal(await fromOutside(host, { port: 9001 }), '');
+  assert.equal(await fromContainer(host, 'near', { port: 9001 }), '');
+  assert.equal(await fromOutside(host, { port: 9002 }), `${HOST} ${OUTSIDE}`);
+  assert.equal(await fromHost(host, { address: LOCAL, port: 9002 }), '');
+  await remove(host, 'private');
+});
+
+published.test('ranges, any port, and what is shown of them', async (host) => {
+  await mirror(host, 'many', ['-p', '9100-9101:7-8', '-p', '9200-9210:7', '-p', '7', '-p', '9200-9210:8']);
+  const services = await host.weirJson<api.Service[]>('service', 'list');
+  const ports = services
+    .filter(({ containerName }) => containerName === 'many')
+    .map(({ frontend, backends }) => [frontend.port, backends[0]?.port]);
+  const [any] = ports.filter(([port = 0]) => port >= 32768);
+  assert.deepEqual(
+    ports.filter((port) => port !== any).toSorted(([a = 0], [b = 0]) => a - b),
+    [
+      [9100, 7],
+      [9101, 8],
+      [9200, 7],
+      [9201, 8],
+    ],
+  );
+  for (const port of [9100, 9200, any?.[0]])
+    assert.equal(await fromOutside(host, { port: port ?? 0 }), `${HOST} ${OUTSIDE}`);
+  assert.match(await host.weir('service', 'list'), /ID +FRONTEND +PROTOCOL +BACKEND +CONTAINER\n/);
+  assert.match(await host.weir('bpf', 'lb', 'list'), /0\.0\.0\.0:8080 +TCP +10\.210\.0\.\d+:7 +\d+/);
+  await remove(host, 'many');
+  assert.deepEqual(await frontends(host), ['0.0.0.0:5353/UDP web', '0.0.0.0:8080/TCP web']);
+});
+
+published.test('a port that is taken is refused with who has it, and nothing is left', async (host) => {
+  const attempt = (port: string): ReturnType<LabHost['attemptDocker']> =>
+    host.attemptDocker('run', '--rm', '--network', 'front', '-p', '9300:7', '-p', port, IMAGE, 'true');
+  const byContainer = await attempt(`${PORT}:7`);
+  assert.notEqual(byContainer.code, 0);
+  assert.match(byContainer.stderr, /port 8080\/tcp is published for container web already/);
+  const server = host.machine.background(['busybox', 'nc', '-l', '-p', '9301']);
+  await until('a server has the port', async () => (await host.run(['ss', '-ltn'])).includes(':9301'));
+  const byProcess = await attempt('9301:7');
+  assert.match(byProcess.stderr, /port 9301\/tcp is in use by busybox \(pid \d+\)/);
+  server.kill();
+  const elsewhere = await attempt('192.0.2.9:9302:7');
+  assert.match(
+    elsewhere.stderr,
+    /cannot publish port 9302\/tcp of 192\.0\.2\.9.*name an address of this host/,
+  );
+  assert.deepEqual(await frontends(host), ['0.0.0.0:5353/UDP web', '0.0.0.0:8080/TCP web']);
+  const taken = await host.attempt(['busybox', 'nc', '-l', '-p', String(PORT)]);
+  assert.notEqual(taken.code, 0, 'a server does not get a published port');
+});
+
+published.test('policy closes the port and opens it to a range; trace knows', async (host) => {
+  const traced = async (): Promise<string> => {
+    const dports = [{ port: 7, protocol: 'TCP' }];
+    const query = { source: { labels: [`cidr:${OUTSIDE}/32`] }, destination: { endpoint: 'web' }, dports };
+    return (await ask<api.TraceResult>(host, '/v1/policy/trace', query)).verdict;
+  };
+  const rule = (ingress: object[]): object => ({ endpointSelector: { matchLabels: { id: 'web' } }, ingress });
+  assert.equal(await traced(), 'allowed');
+  await setPolicy(host, [rule([{ fromEntities: ['cluster'] }])]);
+  assert.deepEqual([await traced(), await fromOutside(host)], ['denied', '']);
+  assert.match(await fromHost(host, { address: LOCAL }), /^127\.0\.0\.1 /);
+  const toPorts = [{ ports: [{ port: '7', protocol: 'TCP' }] }];
+  await setPolicy(host, [rule([{ fromCIDR: ['192.168.77.0/24'], toPorts }])]);
+  assert.deepEqual([await traced(), await fromOutside(host)], ['allowed', `${HOST} ${OUTSIDE}`]);
+  assert.equal(await fromOutside(host, { protocol: 'udp', port: 5353 }), '');
+  assert.equal(await fromContainer(host, 'near'), '', 'policy sees the container that asks');
+  await setPolicy(host, []);
+});
+
+published.test('it survives the agent, dockerd, and a restart of the container', async (host) => {
+  await host.killAgent();
+  assert.equal(await fromOutside(host), `${HOST} ${OUTSIDE}`, 'without the agent');
+  assert.match(await fromHost(host, { address: LOCAL }), /^127\.0\.0\.1 /);
+  await host.agent();
+  assert.equal(await fromOutside(host), `${HOST} ${OUTSIDE}`);
+  assert.match(await fromHost(host, { address: LOCAL }), /^127\.0\.0\.1 /);
+  await host.stopDockerd();
+  await host.startDockerd(['--live-restore']);
+  assert.equal(await fromOutside(host), `${HOST} ${OUTSIDE}`, 'with another dockerd');
+  await host.docker('restart', '-t', '1', 'web');
+  await until('the container answers again', async () => (await fromOutside(host)) === `${HOST} ${OUTSIDE}`);
+  assert.deepEqual(await frontends(host), ['0.0.0.0:5353/UDP web', '0.0.0.0:8080/TCP web']);
+});
+
+published.test('a network that is left gives the port to the next one', async (host) => {
+  await host.docker('network', 'connect', 'back', 'web');
+  await host.docker('network', 'disconnect', 'front', 'web');
+  await until('the port leads to the other network', async () => {
+    return (await fromOutside(host)) === `${HOST} ${OUTSIDE}`;
+  });
+  await host.docker('stop', '-t', '1', 'web');
+  assert.equal(await fromOutside(host), '');
+  assert.deepEqual(await frontends(host), []);
+});
