@@ -96,6 +96,7 @@ export class Agent {
       networkDriver: createNetworkDriver({
         networks: parts.networks,
         endpoints: parts.endpoints,
+        onNetwork: ({ pools }) => parts.ipam.claim(pools),
         log: log.child('driver'),
       }),
       ipamDriver: createIpamDriver(parts.ipam, { log: log.child('ipam') }),
@@ -128,6 +129,7 @@ export class Agent {
       ...ipv4,
       ...(ipv6 && { ipv6 }),
       hostRoutes: () => hostRoutes(netlink),
+      isOfWeir: (subnet) => networks.list().some(({ pools }) => pools.includes(subnet)),
     });
     const { nodeAddresses } = ipam;
     const now = (): number => systemClock.now();

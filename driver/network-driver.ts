@@ -2,13 +2,15 @@
 import { Router } from 'express';
 import { type Log, type PluginBody, pluginHandler } from '../base/index.ts';
 import type { Endpoints } from './endpoints.ts';
-import type { Networks } from './networks.ts';
+import type { Network, Networks } from './networks.ts';
 import { parsePortRequests } from './port-request.ts';
 import { idOf, parseEndpointRequest, parseJoinRequest, parseNetworkRequest } from './request.ts';
 
 export interface NetworkDriverOptions {
   networks: Networks;
   endpoints: Endpoints;
+  /** Told of each network that is made, before Docker has the answer. */
+  onNetwork?: (network: Network) => void;
   log: Log;
 }
 
@@ -30,13 +32,14 @@ export function createNetworkDriver(options: NetworkDriverOptions): Router {
 
 type Methods = Record<string, (body: PluginBody) => object | Promise<object>>;
 
-function networkMethods({ networks, endpoints }: NetworkDriverOptions): Methods {
+function networkMethods({ networks, endpoints, onNetwork }: NetworkDriverOptions): Methods {
   return {
     GetCapabilities: () => CAPABILITIES,
     // dockerd 28 asks before it takes an address for the gateway: weir's are link-local
     GwAllocCheck: () => ({ SkipIPv4: true, SkipIPv6: true }),
     CreateNetwork: async (body) => {
-      await networks.create(parseNetworkRequest(body));
+      const network = await networks.create(parseNetworkRequest(body));
+      onNetwork?.(network);
       return {};
     },
     DeleteNetwork: async (body) => {

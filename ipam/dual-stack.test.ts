@@ -6,7 +6,7 @@ import { bench, DUAL, exact, gateway, next, pool, pool6, refused } from './bench
 test('networks without an IPv6 subnet share the node prefix, and count up as in IPv4', async () => {
   await using at = await bench(DUAL);
   const [one, two, four] = [await pool6(at.ipam), await pool6(at.ipam), await pool(at.ipam)];
-  assert.deepEqual([one.cidr, one.gateway], ['fd00:210::/64', 'fd00:210::1/64']);
+  assert.deepEqual([one.cidr, one.gateway], ['fd00:210::/64', 'fd00:210::1/128']);
   assert.notEqual(one.id, two.id);
   assert.equal(await next(at.ipam, one.id), 'fd00:210::2/128');
   assert.equal(await next(at.ipam, two.id), 'fd00:210::3/128');

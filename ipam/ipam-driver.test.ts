@@ -71,7 +71,7 @@ test('a flat pool comes with its gateway, a subnet asks for one; containers get 
   const flat = await at.call('RequestPool', { ...POOL, Options: null });
   assert.deepEqual(
     { ...flat, PoolID: '' },
-    { PoolID: '', Pool: '10.210.0.0/24', Data: { 'com.docker.network.gateway': '10.210.0.1/24' } },
+    { PoolID: '', Pool: '10.210.0.0/24', Data: { 'com.docker.network.gateway': '10.210.0.1/32' } },
   );
   assert.deepEqual(await at.call('RequestAddress', { PoolID: flat['PoolID'], Address: '', Options: null }), {
     Address: '10.210.0.2/32',

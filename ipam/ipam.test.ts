@@ -8,7 +8,7 @@ import { bench, exact, gateway, next, pool, refused } from './bench.test-support
 test('networks without a subnet share the node prefix flatly, under ids of their own', async () => {
   await using at = await bench();
   const [one, two] = [await pool(at.ipam), await pool(at.ipam)];
-  assert.deepEqual([one.cidr, one.gateway, two.cidr], ['10.210.0.0/24', '10.210.0.1/24', '10.210.0.0/24']);
+  assert.deepEqual([one.cidr, one.gateway, two.cidr], ['10.210.0.0/24', '10.210.0.1/32', '10.210.0.0/24']);
   assert.notEqual(one.id, two.id);
   assert.equal(await next(at.ipam, one.id), '10.210.0.2/32');
   assert.equal(await next(at.ipam, two.id), '10.210.0.3/32');
@@ -19,8 +19,8 @@ test('networks without a subnet share the node prefix flatly, under ids of their
 test('the node prefix as subnet is the flat pool, with --ip and --ip-range', async () => {
   await using at = await bench();
   const { id, gateway: given } = await pool(at.ipam, '10.210.0.0/24', '10.210.0.128/25');
-  assert.equal(given, '10.210.0.1/24');
-  assert.equal(await gateway(at.ipam, id, '10.210.0.1'), '10.210.0.1/24');
+  assert.equal(given, '10.210.0.1/32');
+  assert.equal(await gateway(at.ipam, id, '10.210.0.1'), '10.210.0.1/32');
   assert.equal(await next(at.ipam, id), '10.210.0.128/32');
   assert.equal(await exact(at.ipam, id, '10.210.0.9'), '10.210.0.9/32');
 });

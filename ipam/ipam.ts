@@ -6,6 +6,7 @@ import type { AddressBlock } from './address-block.ts';
 import { AddressBook, REST_MS } from './address-book.ts';
 import { addressOf, rangeOf } from './address-number.ts';
 import { NodePrefixes } from './node-prefixes.ts';
+import { PoolOwners } from './pool-owners.ts';
 import { newPool, parsePoolId, parseSpace } from './pool-id.ts';
 import type { Pool } from './pool-id.ts';
 import { PoolRegistry, clusterFlag } from './pool-registry.ts';
@@ -25,6 +26,8 @@ export interface IpamOptions extends FlatOptions {
   ipv6?: FlatOptions;
   /** Prefixes that the host routes already, weir's own left out. */
   hostRoutes?: () => Cidr[];
+  /** Whether a network of weir's own driver has this subnet; without it all that ask are weir's. */
+  isOfWeir?: (subnet: string) => boolean;
   clock?: Clock;
 }
 
@@ -39,7 +42,7 @@ export interface PoolRequest {
 export interface PoolGrant {
   id: string;
   cidr: string;
-  /** Given with the pool ("10.210.0.1/24"): Docker then asks for none. */
+  /** Given with the pool ("10.210.0.1/32"): Docker then asks for none. */
   gateway?: string;
 }
 
@@ -74,12 +77,15 @@ export interface InUse {
 export class Ipam {
   readonly #book: AddressBook;
   readonly #pools: PoolRegistry;
+  readonly #owners: PoolOwners;
   readonly #clock: Clock;
   /** Pools and holdings that were there at the start; only those may be stale. */
   readonly #restored = new Set<string>();
 
-  private constructor({ store, clusterCidr, nodePrefix, ipv6, hostRoutes, clock }: IpamOptions) {
+  private constructor(options: IpamOptions) {
+    const { store, clusterCidr, nodePrefix, ipv6, hostRoutes, clock } = options;
     this.#clock = clock ?? systemClock;
+    this.#owners = new PoolOwners(options.isOfWeir);
     this.#book = new AddressBook(store, this.#clock);
     this.#pools = new PoolRegistry({
       store,
@@ -127,22 +133,34 @@ export class Ipam {
       await this.#pools.open(pool);
       return grant;
     }
-    const { family, length } = pool.cidr;
+    const { family } = pool.cidr;
     this.#pools.checkFlat(family);
-    return { ...grant, gateway: `${this.nodeAddress(family)}/${length}` };
+    this.#owners.granted(pool);
+    return { ...grant, gateway: `${this.nodeAddress(family)}/${addressBits(family)}` };
   }
 
-  /** An address in the form Docker wants: a container's as a host prefix, a gateway's with the pool's own length. */
+  /** Weir's driver has made a network on these subnets: containers may ask for their addresses. */
+  claim(subnets: readonly string[]): void {
+    this.#owners.claim(subnets);
+  }
+
+  /**
+   * An address in the form Docker wants: a container's as a host prefix, a gateway's with the pool's own length, as are all
+   * of other drivers' networks. The flat pool is on no link.
+   */
   async requestAddress({ poolId, address, isGateway }: AddressRequest): Promise<string> {
     const pool = this.#pools.find(poolId);
     if (pool === undefined) throw unknownPool(poolId);
+    const isFlat = this.#pools.isFlat(pool);
+    if (isFlat && !isGateway && address === '') this.#owners.refuseForeign(pool);
     const granted = isGateway ? await this.#gateway(pool, address) : await this.#allocate(pool, address);
     this.#restored.delete(holding(granted, poolId));
     if (this.#pools.find(poolId) === undefined) {
       await this.#book.free(granted, pool.space, poolId); // the pool was released meanwhile
       throw unknownPool(poolId);
     }
-    return `${granted}/${isGateway ? pool.cidr.length : addressBits(pool.cidr.family)}`;
+    const isOnLink = !isFlat && (isGateway || this.#owners.isForeign(pool));
+    return `${granted}/${isOnLink ? pool.cidr.length : addressBits(pool.cidr.family)}`;
   }
 
   /** Harmless for what is not held by that pool. */
@@ -156,6 +174,7 @@ export class Ipam {
   async releasePool(poolId: string): Promise<void> {
     const pool = parsePoolId(poolId);
     if (pool === undefined) return;
+    this.#owners.released(poolId);
     await this.#pools.close(poolId, async () => {
       const mine = [...this.#book.held()].filter(({ holders }) => holders[pool.space] === poolId);
       await Promise.all(mine.map(({ address }) => this.#book.free(address, pool.space, poolId)));

@@ -172,6 +172,24 @@ scene('Docker’s own IPAM serves weir networks; the null one is refused', ['own
   refused(await host.attemptDocker(...none), /--ipam-driver weir/);
 });
 
+scene(
+  'weir’s IPAM serves a bridge that has a --subnet, and refuses one that has not',
+  ['bridged', 'bare', 'plain'],
+  async (host) => {
+    const bridge = ['network', 'create', '--driver', 'bridge', '--ipam-driver', 'weir'];
+    await host.docker(...bridge, '--subnet', '10.95.0.0/24', 'bridged');
+    const server = await start(host, 'server', { network: 'bridged' });
+    assert.match(server, /^10\.95\.0\./);
+    await start(host, 'client', { network: 'bridged' });
+    assert.ok(await reaches(host, 'client', server));
+    await host.docker(...bridge, 'bare');
+    const run = ['run', '--rm', '--network', 'bare', IMAGE, 'true'];
+    refused(await host.attemptDocker(...run), /has another driver \(create it with --driver weir/);
+    await create(host, 'plain');
+    assert.match(await start(host, 'neighbour', { network: 'plain' }), /^10\.210\.0\./);
+  },
+);
+
 scene('what cannot be is refused in one line', ['plain'], async (host) => {
   await create(host, 'plain');
   const lines: [string[], RegExp][] = [
