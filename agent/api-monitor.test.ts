@@ -38,6 +38,7 @@ const header = {
   ctState: 0,
   icmpType: 0,
   icmpCode: 0,
+  audit: 0,
 };
 const drop: FlowEvent = { ...rest, ...event, ...header };
 

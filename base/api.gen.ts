@@ -346,7 +346,8 @@ export interface Flow {
   /** RFC 3339 in UTC, with nanoseconds */
   time: string;
   type: FlowType;
-  verdict: 'forwarded' | 'dropped' | 'allowed' | 'denied';
+  /** audited: denied, and let pass because policy is only audited */
+  verdict: 'forwarded' | 'dropped' | 'allowed' | 'denied' | 'audited';
   /** Why: the drop reason, the point of observation, or what the policy entry matched on */
   reason: string;
   /** Drop reason; 0 if the packet goes on */

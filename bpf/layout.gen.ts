@@ -225,6 +225,7 @@ export interface CtKey {
   highPort: number;
   protocol: number;
   highAsks: number;
+  message: number;
 }
 export const ctKeySize = 40;
 export function decodeCtKey(bytes: Buffer, at = 0): CtKey {
@@ -235,6 +236,7 @@ export function decodeCtKey(bytes: Buffer, at = 0): CtKey {
     highPort: bytes.readUInt16BE(at + 34),
     protocol: bytes.readUInt8(at + 36),
     highAsks: bytes.readUInt8(at + 37),
+    message: bytes.readUInt8(at + 38),
   };
 }
 export function encodeCtKey(value: CtKey, bytes: Buffer = Buffer.alloc(40), at = 0): Buffer {
@@ -244,6 +246,7 @@ export function encodeCtKey(value: CtKey, bytes: Buffer = Buffer.alloc(40), at =
   bytes.writeUInt16BE(value.highPort, at + 34);
   bytes.writeUInt8(value.protocol, at + 36);
   bytes.writeUInt8(value.highAsks, at + 37);
+  bytes.writeUInt8(value.message, at + 38);
   return bytes;
 }
 
@@ -399,6 +402,7 @@ export interface FragmentEntry {
   sourcePort: number;
   destinationPort: number;
   answers: number;
+  message: number;
 }
 export const fragmentEntrySize = 8;
 export function decodeFragmentEntry(bytes: Buffer, at = 0): FragmentEntry {
@@ -406,12 +410,14 @@ export function decodeFragmentEntry(bytes: Buffer, at = 0): FragmentEntry {
     sourcePort: bytes.readUInt16BE(at),
     destinationPort: bytes.readUInt16BE(at + 2),
     answers: bytes.readUInt8(at + 4),
+    message: bytes.readUInt8(at + 5),
   };
 }
 export function encodeFragmentEntry(value: FragmentEntry, bytes: Buffer = Buffer.alloc(8), at = 0): Buffer {
   bytes.writeUInt16BE(value.sourcePort, at);
   bytes.writeUInt16BE(value.destinationPort, at + 2);
   bytes.writeUInt8(value.answers, at + 4);
+  bytes.writeUInt8(value.message, at + 5);
   return bytes;
 }
 
@@ -520,6 +526,7 @@ export interface Event {
   ctState: number;
   icmpType: number;
   icmpCode: number;
+  audit: number;
 }
 export const eventSize = 88;
 export function decodeEvent(bytes: Buffer, at = 0): Event {
@@ -546,6 +553,7 @@ export function decodeEvent(bytes: Buffer, at = 0): Event {
     ctState: bytes.readUInt8(at + 78),
     icmpType: bytes.readUInt8(at + 79),
     icmpCode: bytes.readUInt8(at + 80),
+    audit: bytes.readUInt8(at + 81),
   };
 }
 export function encodeEvent(value: Event, bytes: Buffer = Buffer.alloc(88), at = 0): Buffer {
@@ -571,6 +579,7 @@ export function encodeEvent(value: Event, bytes: Buffer = Buffer.alloc(88), at =
   bytes.writeUInt8(value.ctState, at + 78);
   bytes.writeUInt8(value.icmpType, at + 79);
   bytes.writeUInt8(value.icmpCode, at + 80);
+  bytes.writeUInt8(value.audit, at + 81);
   return bytes;
 }
 
@@ -703,6 +712,8 @@ export const CtFlag = {
   CT_FIN_ANSWERER: 8,
   CT_RESET: 16,
   CT_SERVICE: 32,
+  CT_AUDIT_SOURCE: 64,
+  CT_AUDIT_DESTINATION: 128,
 } as const;
 
 /** enum event_type */

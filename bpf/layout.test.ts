@@ -30,7 +30,7 @@ const CODECS: Record<string, Codec> = {
     encode: l.encodePolicyEntry,
     unused: 0,
   },
-  ctKey: { size: l.ctKeySize, decode: l.decodeCtKey, encode: l.encodeCtKey, unused: 2 },
+  ctKey: { size: l.ctKeySize, decode: l.decodeCtKey, encode: l.encodeCtKey, unused: 1 },
   ctEnd: { size: l.ctEndSize, decode: l.decodeCtEnd, encode: l.encodeCtEnd, unused: 0 },
   ctEntry: { size: l.ctEntrySize, decode: l.decodeCtEntry, encode: l.encodeCtEntry, unused: 7 },
   natKey: { size: l.natKeySize, decode: l.decodeNatKey, encode: l.encodeNatKey, unused: 3 },
@@ -45,7 +45,7 @@ const CODECS: Record<string, Codec> = {
     size: l.fragmentEntrySize,
     decode: l.decodeFragmentEntry,
     encode: l.encodeFragmentEntry,
-    unused: 3,
+    unused: 2,
   },
   uplink: { size: l.uplinkSize, decode: l.decodeUplink, encode: l.encodeUplink, unused: 0 },
   serviceKey: { size: l.serviceKeySize, decode: l.decodeServiceKey, encode: l.encodeServiceKey, unused: 5 },
@@ -56,7 +56,7 @@ const CODECS: Record<string, Codec> = {
     encode: l.encodeSocketProbe,
     unused: 0,
   },
-  event: { size: l.eventSize, decode: l.decodeEvent, encode: l.encodeEvent, unused: 7 },
+  event: { size: l.eventSize, decode: l.decodeEvent, encode: l.encodeEvent, unused: 6 },
   metric: { size: l.metricSize, decode: l.decodeMetric, encode: l.encodeMetric, unused: 0 },
 };
 

@@ -39,6 +39,11 @@ function traced(flow: api.Flow): string {
   return `${way === 'to' ? '->' : '<-'} ${where}${number}`;
 }
 
+function action({ verdict, reason }: api.Flow): string {
+  if (verdict === 'allowed') return `allow, match ${reason}`;
+  return `${verdict === 'audited' ? 'audit' : 'deny'}, ${reason}`;
+}
+
 function body(flow: api.Flow, { numeric }: LineOptions): string {
   const who = identities(flow, numeric);
   switch (flow.type) {
@@ -46,10 +51,8 @@ function body(flow: api.Flow, { numeric }: LineOptions): string {
       return `xx drop (${flow.reason}) flow ${place(flow)}, ${who}: ${flow.summary}${ruleOf(flow)}`;
     case 'trace':
       return `${traced(flow)}, ${who} state ${flow.ctState} interface ${flow.interface}: ${flow.summary}`;
-    case 'policy-verdict': {
-      const action = flow.verdict === 'allowed' ? `allow, match ${flow.reason}` : `deny, ${flow.reason}`;
-      return `Policy verdict flow ${place(flow)}, ${who}, ${flow.direction}, action ${action}: ${flow.summary}${ruleOf(flow)}`;
-    }
+    case 'policy-verdict':
+      return `Policy verdict flow ${place(flow)}, ${who}, ${flow.direction}, action ${action(flow)}: ${flow.summary}${ruleOf(flow)}`;
   }
 }
 

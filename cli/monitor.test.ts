@@ -55,6 +55,11 @@ for (const { name, record, numeric = false, verbose = false, want } of [
     record: { ...drop, type: 'policy-verdict', verdict: 'denied', summary: 's' },
     want: 'Policy verdict flow to endpoint 12, identity 261->264 (app3->app1), ingress, action deny, Policy denied: s',
   },
+  {
+    name: 'an audited verdict',
+    record: { ...drop, type: 'policy-verdict', verdict: 'audited', summary: 's' },
+    want: 'Policy verdict flow to endpoint 12, identity 261->264 (app3->app1), ingress, action audit, Policy denied: s',
+  },
   { name: 'a loss', record: { type: 'lost', count: 3 }, want: '!! 3 events lost: the reader is too slow' },
   {
     name: 'everything',

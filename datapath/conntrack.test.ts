@@ -11,7 +11,7 @@ const LIVES = tickNow() + 1000;
 const OVER = tickNow() - 1;
 
 function key(low: string, high: string, change: Partial<CtKey> = {}): CtKey {
-  return { low, high, lowPort: 40000, highPort: 443, protocol: 6, highAsks: 0, ...change };
+  return { low, high, lowPort: 40000, highPort: 443, protocol: 6, highAsks: 0, message: 0, ...change };
 }
 
 function entry(change: Partial<CtEntry> = {}): CtEntry {

@@ -63,6 +63,11 @@ for (const { name, change, want } of [
     want: { type: 'policy-verdict', verdict: 'denied', reason: 'code 181', reasonCode: 181 },
   },
   {
+    name: 'an audited one does too',
+    change: { type: 5, reason: 133, audit: 1 },
+    want: { type: 'policy-verdict', verdict: 'audited', reason: 'Policy denied', reasonCode: 133 },
+  },
+  {
     name: 'a trace names its point of observation',
     change: { type: 4, reason: 5, ctState: 2, direction: 2 },
     want: {

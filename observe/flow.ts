@@ -46,7 +46,8 @@ function judge(event: FlowEvent, names: FlowNames): Judged {
     return { type: 'trace', verdict: 'forwarded', reason, reasonCode: 0 };
   }
   if (code !== 0) {
-    return { type: 'policy-verdict', verdict: 'denied', reason: names.dropReason(code), reasonCode: code };
+    const verdict = event.audit === 0 ? 'denied' : 'audited';
+    return { type: 'policy-verdict', verdict, reason: names.dropReason(code), reasonCode: code };
   }
   const match = MATCH[event.match] ?? `match ${event.match}`;
   return { type: 'policy-verdict', verdict: 'allowed', reason: match, reasonCode: 0 };

@@ -27,6 +27,7 @@ export function sampleEvent(change: Partial<FlowEvent> = {}): FlowEvent {
     ctState: 0,
     icmpType: 0,
     icmpCode: 0,
+    audit: 0,
     ...change,
   };
 }

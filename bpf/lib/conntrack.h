@@ -26,8 +26,12 @@ enum ct_flag {
 	CT_FIN_ASKER = 4,
 	CT_FIN_ANSWERER = 8,
 	CT_RESET = 16,
-	CT_SERVICE = 32, /* it came in by a published port */
+	CT_SERVICE = 32,      /* it came in by a published port */
+	CT_AUDIT_SOURCE = 64, /* the policy of this side denies it, but is only audited */
+	CT_AUDIT_DESTINATION = 128,
 };
+
+#define CT_AUDITED (CT_AUDIT_SOURCE | CT_AUDIT_DESTINATION)
 
 struct ct_key {
 	struct addr low;
@@ -35,8 +39,9 @@ struct ct_key {
 	__be16 low_port;
 	__be16 high_port;
 	__u8 protocol;
-	__u8 high_asks; /* ICMP echo only: both ends may ask with one id, and those are two flows */
-	__u8 unused[2];
+	__u8 high_asks; /* ICMP only: both ends may ask with one id, or say the same, and those are two flows */
+	__u8 message;	/* ICMP: type of what is no echo */
+	__u8 unused;
 };
 
 /* Where an end is, if it is an endpoint of this host: what the fast path needs to know to hand its packets on. */
@@ -84,7 +89,8 @@ static __always_inline bool ct_key_of(const struct tuple *tuple, struct ct_key *
 	key->high_port = high ? tuple->source_port : tuple->destination_port;
 	key->protocol = tuple->protocol;
 	key->high_asks = is_icmp(tuple->protocol) && high != tuple->answers;
-	key->unused[0] = key->unused[1] = 0;
+	key->message = tuple->message;
+	key->unused = 0;
 	return high;
 }
 

@@ -44,6 +44,7 @@ struct context {
 	__u32 generation; /* read once: no packet sees two revisions of the policy */
 	__u32 epoch;	  /* read before any endpoint */
 	__u32 trace_level;
+	__u32 flags;	 /* enum config_flag */
 	__u32 expires;	 /* tick, of the connection */
 	__u32 action;	 /* what the entry program returns for an admitted packet */
 	__be16 nat_port; /* of the connection, 0 = not translated */
@@ -52,6 +53,7 @@ struct context {
 	__u8 ct_flags;	 /* enum ct_flag, of the connection before this packet */
 	__u8 reply;	 /* it goes against the direction in which its flow was opened */
 	__u8 changed;	 /* it changed its connection's state */
+	__u8 audited;	 /* enum ct_flag: the sides that denied it and let it pass */
 	__u8 direction;	 /* enum policy_direction: of the program, then of the side that denied */
 	__u8 translated; /* it came in by a published port, or is of a connection that did */
 	__u8 borrowed;	 /* somebody else's, whom the host lent its address */
@@ -84,6 +86,7 @@ static __always_inline struct context *context_begin(struct __sk_buff *skb, enum
 	context->generation = config->generation;
 	context->epoch = *epoch;
 	context->trace_level = config->trace_level;
+	context->flags = config->flags;
 	context->direction = direction;
 	context->ifindex = skb->ifindex;
 	context->length = skb->len;

@@ -80,8 +80,9 @@ static __always_inline int masquerade(struct __sk_buff *skb, struct context *con
 	rewrite->new_address = *address;
 	if (addr_is_none(&rewrite->new_address))
 		return DROP_NAT_NO_MAPPING;
-	if (packet->tuple.protocol == IPPROTO_SCTP)
-		return DROP_NAT_UNSUPPORTED; /* its CRC32c would have to be computed over the whole packet */
+	/* SCTP's CRC32c would have to be computed over the whole packet; a message has nothing that leads back */
+	if (packet->tuple.protocol == IPPROTO_SCTP || packet->tuple.message)
+		return DROP_NAT_UNSUPPORTED;
 	rewrite->old_address = packet->source;
 	rewrite->old_port = packet->tuple.source_port;
 	rewrite->is_source = true;

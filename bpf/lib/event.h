@@ -31,7 +31,8 @@ struct event {
 	__u8 ct_state; /* enum ct_state */
 	__u8 icmp_type;
 	__u8 icmp_code;
-	__u8 unused[7];
+	__u8 audit; /* verdict: the reason is told, but the packet passes */
+	__u8 unused[6];
 };
 
 struct {
@@ -105,6 +106,7 @@ __noinline int event_send(__u32 word)
 	event->ct_state = context->ct_state;
 	event->icmp_type = packet->icmp_type;
 	event->icmp_code = packet->icmp_code;
+	event->audit = (word >> 16) == EVENT_POLICY_VERDICT && context->verdict.audit;
 	__builtin_memset(event->unused, 0, sizeof(event->unused));
 	/* the reader polls: waking it for every record would cost the sender an interrupt */
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);

@@ -27,7 +27,8 @@ struct fragment_entry {
 	__be16 source_port;
 	__be16 destination_port;
 	__u8 answers;
-	__u8 unused[3];
+	__u8 message;
+	__u8 unused[2];
 };
 
 struct {
@@ -58,6 +59,7 @@ static __always_inline void fragment_remember(const struct packet *packet, const
 		.source_port = packet->tuple.source_port,
 		.destination_port = destination_port,
 		.answers = packet->tuple.answers,
+		.message = packet->tuple.message,
 	};
 	struct fragment_key key;
 
@@ -84,5 +86,6 @@ static __always_inline int fragment_recall(struct packet *packet, __u32 offset)
 	packet->tuple.source_port = entry->source_port;
 	packet->tuple.destination_port = entry->destination_port;
 	packet->tuple.answers = entry->answers;
+	packet->tuple.message = entry->message;
 	return 0;
 }

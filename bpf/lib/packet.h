@@ -28,7 +28,10 @@
 enum icmp_type {
 	ICMP_ECHOREPLY = 0,
 	ICMP_DEST_UNREACH = 3,
+	ICMP_REDIRECT = 5,
 	ICMP_ECHO = 8,
+	ICMP_ROUTER_ADVERTISEMENT = 9,
+	ICMP_ROUTER_SOLICITATION = 10,
 	ICMP_TIME_EXCEEDED = 11,
 	ICMP_PARAMETERPROB = 12,
 	ICMP6_UNREACH = 1,
@@ -77,8 +80,9 @@ struct tuple {
 	__be16 source_port; /* of ICMP echo: the id, on the side that asks; 0 on the other */
 	__be16 destination_port;
 	__u8 protocol;
-	__u8 answers; /* ICMP tells by its type who asked: 1 = the destination did */
-	__u16 unused;
+	__u8 answers; /* ICMP echo tells by its type who asked: 1 = the destination did */
+	__u8 message; /* type of an ICMP message that is neither echo nor error: a flow by itself, without ports */
+	__u8 unused;
 };
 
 enum fragment { FRAGMENT_NONE = 0, FRAGMENT_FIRST = 1, FRAGMENT_LATER = 2 };
@@ -128,8 +132,14 @@ static __always_inline bool icmp_is_error(__u8 type, bool is6)
 	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
 }
 
+/* What steers the hosts of a link, and is nothing that one endpoint may say to another, whatever policy says. */
+static __always_inline bool icmp4_steers(__u8 type)
+{
+	return type == ICMP_REDIRECT || type == ICMP_ROUTER_ADVERTISEMENT || type == ICMP_ROUTER_SOLICITATION;
+}
+
 /*
- * What steers the hosts of a link and is said to neighbours alone: multicast listening (130 to 132, 143, 151 to 153),
+ * The same of ICMPv6: multicast listening (130 to 132, 143, 151 to 153),
  * routers, neighbours and redirects (133 to 137), renumbering, inverse and secure discovery (138, 141, 142, 148, 149).
  */
 static __always_inline bool icmp6_steers(__u8 type)

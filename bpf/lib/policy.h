@@ -64,6 +64,7 @@ struct policy_result {
 	__u32 rule;
 	__u8 reason; /* 0 = allowed */
 	__u8 match;  /* enum policy_match */
+	__u8 audit;  /* the reason is told, and does not count */
 };
 
 static __always_inline __u8 policy_match_of(const struct policy_entry *entry, __u32 peer)

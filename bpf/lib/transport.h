@@ -28,17 +28,25 @@ static __always_inline int parse_tcp(struct __sk_buff *skb, struct packet *packe
 	return 0;
 }
 
-/* The id goes where the asker's port would be. */
-static __always_inline int parse_echo(struct tuple *tuple, const struct icmphdr *icmp, bool is6, bool turned)
+/*
+ * Echo has two ends: the id goes where the asker's port would be. Any other message is a flow by itself, which nothing
+ * answers but an error. `turned` says that it is quoted by one.
+ */
+static __always_inline int parse_message(struct tuple *tuple, const struct icmphdr *icmp, bool is6, bool turned)
 {
 	const __u8 request = is6 ? ICMP6_ECHO : ICMP_ECHO, reply = is6 ? ICMP6_ECHOREPLY : ICMP_ECHOREPLY;
 	bool answers = (icmp->type == reply) != turned;
 
-	if (icmp->type != request && icmp->type != reply)
-		return is6 ? DROP_UNKNOWN_ICMP6_TYPE : DROP_UNKNOWN_ICMP4_TYPE;
 	tuple->answers = answers;
-	tuple->source_port = answers ? 0 : icmp->id;
-	tuple->destination_port = answers ? icmp->id : 0;
+	if (icmp->type == request || icmp->type == reply) {
+		tuple->source_port = answers ? 0 : icmp->id;
+		tuple->destination_port = answers ? icmp->id : 0;
+		return 0;
+	}
+	if (!icmp->type || icmp_is_error(icmp->type, is6) ||
+	    (is6 ? icmp6_steers(icmp->type) : icmp4_steers(icmp->type)))
+		return is6 ? DROP_UNKNOWN_ICMP6_TYPE : DROP_UNKNOWN_ICMP4_TYPE;
+	tuple->message = icmp->type;
 	return 0;
 }
 
@@ -112,7 +120,7 @@ static __always_inline int parse_quoted(struct __sk_buff *skb, struct packet *pa
 	tuple->source = quoted.destination;
 	tuple->protocol = quoted.protocol;
 	if (quoted.protocol == (extent->is6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
-		return parse_echo(tuple, &l4->icmp, extent->is6, true);
+		return parse_message(tuple, &l4->icmp, extent->is6, true);
 	if (quoted.protocol != IPPROTO_TCP && quoted.protocol != IPPROTO_UDP && quoted.protocol != IPPROTO_SCTP)
 		return DROP_UNKNOWN_L4;
 	tuple->source_port = l4->destination;
@@ -132,7 +140,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *pack
 		return parse_quoted(skb, packet, extent);
 	if (extent->is6 && icmp6_steers(icmp->type))
 		return DROP_FORBIDDEN_ICMP6;
-	return parse_echo(&packet->tuple, icmp, extent->is6, false);
+	return parse_message(&packet->tuple, icmp, extent->is6, false);
 }
 
 static __always_inline int parse_ports(struct __sk_buff *skb, struct packet *packet, const struct extent *extent,

@@ -13,12 +13,28 @@ static __always_inline struct side *answerer_of(struct context *context)
 	return context->reply ? &context->source : &context->destination;
 }
 
+/* What the side's policy denies is told, and passes. */
+static __always_inline bool is_audited(const struct context *context, const struct side *side)
+{
+	return (context->flags & CONFIG_AUDIT) || (side->flags & ENDPOINT_AUDIT);
+}
+
 /* The class of peers that `peer` belongs to for `subject`. */
 static __always_inline __u32 peer_class(const struct side *subject, const struct side *peer)
 {
 	if (identity_is_world(peer->identity))
 		return IDENTITY_WORLD;
 	return spaces_shared(subject->spaces, peer->spaces) ? PEER_NETWORK : PEER_ANY;
+}
+
+/* What policy takes for the port of a flow; with ICMP the type that opened it, which was an echo unless it says else. */
+static __always_inline __be16 policy_port(const struct tuple *tuple, bool reply)
+{
+	if (!is_icmp(tuple->protocol))
+		return reply ? tuple->source_port : tuple->destination_port;
+	if (tuple->message)
+		return bpf_htons(tuple->message);
+	return bpf_htons(tuple->protocol == IPPROTO_ICMP ? ICMP_ECHO : ICMP6_ECHO);
 }
 
 /* One side's policy on the flow, in the direction in which it was opened; tells the verdict. Returns 0 or a drop reason. */
@@ -39,12 +55,14 @@ __noinline int side_decide(__u32 direction)
 	key.peer = peer->identity;
 	key.direction = direction;
 	key.protocol = tuple->protocol;
-	key.port = context->reply ? tuple->source_port : tuple->destination_port;
-	/* what is not an answer is an echo request */
-	if (is_icmp(tuple->protocol))
-		key.port = bpf_htons(tuple->protocol == IPPROTO_ICMP ? ICMP_ECHO : ICMP6_ECHO);
+	key.port = policy_port(tuple, context->reply);
 	context->verdict = policy_decide(&key, peer_class(subject, peer), context->translated);
+	context->verdict.audit = context->verdict.reason && is_audited(context, subject);
 	event_send(EVENT_WORD(EVENT_POLICY_VERDICT, context->verdict.reason, direction));
+	if (context->verdict.audit) {
+		context->audited |= direction == DIRECTION_EGRESS ? CT_AUDIT_SOURCE : CT_AUDIT_DESTINATION;
+		return 0;
+	}
 	if (context->verdict.reason)
 		context->direction = direction; /* the drop is told and counted as the decider's */
 	return context->verdict.reason;
@@ -76,8 +94,8 @@ static __always_inline int flow_decide(struct context *context)
 /* Notes when and where the connection was found good: where before when, for the fast path of other CPUs. */
 static __always_inline void ct_stamp_entry(struct ct_entry *entry, const struct context *context, bool high)
 {
-	/* no end is known to the fast path where it would have to translate */
-	if (!(entry->flags & CT_SERVICE)) {
+	/* no end is known to the fast path where it would have to translate, or to ask whether denials still pass */
+	if (!(entry->flags & (CT_SERVICE | CT_AUDITED))) {
 		entry->low = high ? context->destination.end : context->source.end;
 		entry->high = high ? context->source.end : context->destination.end;
 	}
@@ -113,7 +131,9 @@ __noinline int flow_admit(void)
 	entry.nat_port = context->nat_port;
 	entry.frontend = context->frontend;
 	entry.frontend_port = context->frontend_port;
-	entry.flags = ct_flags_after(context->ct_flags & ~CT_HIGH_ASKED, &context->packet, context->reply);
+	entry.flags =
+		ct_flags_after(context->ct_flags & ~(CT_HIGH_ASKED | CT_AUDITED), &context->packet, context->reply);
+	entry.flags |= context->audited;
 	if (context->translated)
 		entry.flags |= CT_SERVICE;
 	if (context->reply != high)
@@ -124,6 +144,14 @@ __noinline int flow_admit(void)
 	return bpf_map_update_elem(&weir_ct, &key, &entry, BPF_ANY) < 0 ? DROP_CT_INSERT_FAILED : 0;
 }
 
+/* A side that let pass what it denies still does. */
+static __always_inline bool ct_is_audited(const struct ct_entry *entry, const struct context *context,
+					  const struct side *asker, const struct side *answerer)
+{
+	return (!(entry->flags & CT_AUDIT_SOURCE) || is_audited(context, asker)) &&
+	       (!(entry->flags & CT_AUDIT_DESTINATION) || is_audited(context, answerer));
+}
+
 static __always_inline bool ct_still_holds(const struct ct_entry *entry, struct context *context)
 {
 	const struct side *asker = asker_of(context), *answerer = answerer_of(context);
@@ -131,7 +159,7 @@ static __always_inline bool ct_still_holds(const struct ct_entry *entry, struct 
 	return entry->generation == context->generation && entry->source_identity == asker->identity &&
 	       entry->destination_identity == answerer->identity && entry->source_endpoint == asker->endpoint &&
 	       entry->destination_endpoint == answerer->endpoint && !is_internal(asker, answerer) &&
-	       !is_internal(answerer, asker);
+	       !is_internal(answerer, asker) && ct_is_audited(entry, context, asker, answerer);
 }
 
 /* Notes what the packet does to its connection. */

@@ -44,7 +44,15 @@ function connect({ object }: Datapath, address: string): void {
   const expires = 2 ** 31;
   const world = '203.0.113.1';
   const entry = { ...decodeCtEntry(Buffer.alloc(ctEntrySize)), expires };
-  const key = { low: address, high: world, lowPort: 40000, highPort: 443, protocol: 6, highAsks: 0 };
+  const key = {
+    low: address,
+    high: world,
+    lowPort: 40000,
+    highPort: 443,
+    protocol: 6,
+    highAsks: 0,
+    message: 0,
+  };
   object.maps.ct.set(key, entry);
   const outside = { remote: world, remotePort: 443, local: '192.0.2.7', localPort: 61000, protocol: 6 };
   object.maps.nat.set(outside, { address, port: 40000, expires });

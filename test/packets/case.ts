@@ -69,7 +69,7 @@ export function describeEvent(event: Event): string {
   const direction = event.direction === 1 ? 'ingress' : 'egress';
   if (event.type === EVENT.drop) return `drop ${event.reason} ${direction}`;
   if (event.type === EVENT.verdict) {
-    const verdict = event.reason === 0 ? 'allow' : `deny ${event.reason}`;
+    const verdict = event.reason === 0 ? 'allow' : `${event.audit === 1 ? 'audit' : 'deny'} ${event.reason}`;
     return `verdict ${direction} ${verdict} rule ${event.rule} ${MATCH[event.match]}`;
   }
   const point = Object.entries(ObservationPoint).find(([, value]) => value === event.reason)?.[0];

@@ -92,6 +92,7 @@ for (const { family, client, db, web } of CASTS) {
             highPort: 80,
             protocol: TCP,
             highAsks: 0,
+            message: 0,
           });
           const { expires, stamp, epoch, ...rest } = entry;
           assert.ok(stamp > 0 && expires > 0 && epoch > 0);

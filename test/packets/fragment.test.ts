@@ -43,7 +43,7 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
           const key = { source: web.ip, destination: db.ip, protocol: UDP };
           const [[found, entry] = []] = [...rig.maps.fragment.entries()];
           assert.deepEqual({ ...found, id: 0 }, { ...key, id: 0 });
-          assert.deepEqual(entry, { sourcePort: 40000, destinationPort: 53, answers: 0 });
+          assert.deepEqual(entry, { sourcePort: 40000, destinationPort: 53, answers: 0, message: 0 });
         },
       },
       {

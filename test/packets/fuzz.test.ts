@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { DropReason, EndpointFlag } from '../../bpf/index.ts';
 import { testRun } from '../../kernel/index.ts';
-import { host, partner, ROLES, uplink, web } from '../support/cast.ts';
+import { CASTS, host, partner, ROLES, web } from '../support/cast.ts';
 import type { Role } from '../support/cast.ts';
 import { readFrame } from '../support/frame.ts';
 import { Random } from '../support/random.ts';
+import { readDatagram } from './datagram.ts';
 import { FrameSource } from './frame-source.ts';
 import type { Shot } from './frame-source.ts';
-import { isGatewayAnswer, Model } from './model.ts';
+import { isFromGateway, isGatewayAnswer, Model } from './model.ts';
 import { isolation, PEER_ANY, PEER_NETWORK, PEER_WORLD } from './policy-entries.ts';
 import type { Entry } from './policy-entries.ts';
 import { Rig } from './rig.ts';
@@ -26,9 +27,10 @@ const AFTER_VERDICT: number[] = [
   DropReason.DROP_NO_MASQUERADE_PORT,
 ];
 const ARP = 0x0806;
+const IPV6 = 0x86dd;
 const IDENTITIES = [...new Set(ROLES.map((role) => role.identity))];
 const PEERS = [...IDENTITIES, PEER_ANY, PEER_NETWORK, PEER_WORLD, host.identity, partner.identity];
-const PORTS = [undefined, undefined, 53, 80, 8, 40000];
+const PORTS = [undefined, undefined, 53, 80, 8, 13, 128, 40000];
 
 /** A policy that says of one peer either what it may or what it may not, so that order does not matter. */
 function randomPolicy(random: Random): Entry[] {
@@ -48,7 +50,7 @@ function randomPolicy(random: Random): Entry[] {
 }
 
 function randomEntry(entry: Entry, random: Random): Entry[] {
-  const protocol = random.pick([undefined, undefined, 6, 17, 1]);
+  const protocol = random.pick([undefined, undefined, 6, 17, 1, 58]);
   const port = random.pick(PORTS);
   if (protocol === undefined) return [entry];
   return port === undefined
@@ -92,16 +94,23 @@ function isRight(shot: Shot, action: number, out: Buffer): boolean {
   const { where, frame } = shot;
   const device = roleNamed(shot.role);
   if (where.program === 'from_uplink') return action !== REDIRECT || model.mayAnswer(frame, out);
-  if (action === SHOT)
-    return where.program === 'to_container' || !wasDroppedLate() || model.mayLeave(device, frame);
-  if (frame.readUInt16BE(12) === ARP)
-    return where.program === 'to_container' || isRightArp(device, frame, action);
-  if (where.program === 'to_container') return model.mayEnter(device, frame);
+  if (where.program === 'to_container') return action === SHOT || isRightEntry(device, frame);
+  if (action === SHOT) return !wasDroppedLate() || model.mayLeave(device, frame);
+  if (isGatewayAnswer(device, frame) && action === REDIRECT) return true;
+  if (frame.readUInt16BE(12) === ARP) return action === OK && isOwnArp(device, frame);
+  return isRightDeparture(device, frame, { action, out });
+}
+
+function isRightDeparture(
+  device: Role,
+  frame: Buffer,
+  { action, out }: { action: number; out: Buffer },
+): boolean {
   return model.mayLeave(device, frame) && (action === OK ? goesToHost(frame) : goesWhereItShould(frame, out));
 }
 
-function isRightArp(device: Role, frame: Buffer, action: number): boolean {
-  return action === OK ? isOwnArp(device, frame) : isGatewayAnswer(device, frame);
+function isRightEntry(device: Role, frame: Buffer): boolean {
+  return frame.readUInt16BE(12) === ARP || isFromGateway(frame) || model.mayEnter(device, frame);
 }
 
 function roleNamed(role: Role | undefined): Role {
@@ -116,18 +125,20 @@ function wasDroppedLate(): boolean {
 
 function isOwnArp(device: Role, frame: Buffer): boolean {
   return ROLES.some(
-    (role) => role.container === device.container && role.ip === frame.subarray(28, 32).join('.'),
+    (role) => role.container === device.container && role.ip4 === frame.subarray(28, 32).join('.'),
   );
 }
 
 function goesToHost(frame: Buffer): boolean {
-  const { destination } = readFrame(frame)['ipv4'] ?? {};
-  return destination === host.ip || destination === uplink.ip;
+  const destination = readDatagram(frame)?.destination;
+  return CASTS.some(({ host, uplink }) => destination === host.ip || destination === uplink.ip);
 }
 
 function goesWhereItShould(frame: Buffer, out: Buffer): boolean {
-  const to = ROLES.find((role) => role.ip === out.subarray(30, 34).join('.'));
-  if (out.readUInt8(22) !== frame.readUInt8(22) - 1) return false;
+  const destination = readDatagram(out)?.destination;
+  const to = ROLES.find((role) => role.ip4 === destination || role.ip6 === destination);
+  const life = frame.readUInt16BE(12) === IPV6 ? 21 : 22;
+  if (out.readUInt8(life) !== frame.readUInt8(life) - 1) return false;
   if (to !== undefined) return out.subarray(0, 6).toString('hex') === to.mac.replaceAll(':', '');
   const isDeparture = model.noteDeparture(frame, out);
   if (isDeparture) source.noteDeparture(out);
@@ -135,7 +146,7 @@ function goesWhereItShould(frame: Buffer, out: Buffer): boolean {
 }
 
 test(`of ${FRAMES} random and mutated frames none passes that policy denies`, () => {
-  const count = { forwarded: 0, dropped: 0, untouched: 0, toWorld: 0, answers: 0 };
+  const count = { forwarded: 0, ofIpv6: 0, dropped: 0, untouched: 0, toWorld: 0, answers: 0 };
   for (let i = 0; i < FRAMES; i++) {
     if (i % FRAMES_PER_POLICY === 0) rewritePolicy();
     if (i % FRAMES_PER_DISGUISE === 0) disguise();
@@ -158,10 +169,14 @@ test(`of ${FRAMES} random and mutated frames none passes that policy denies`, ()
     rig.events();
     if (ran.retval === SHOT) count.dropped += 1;
     else if (program === 'from_uplink') count[ran.retval === NEXT ? 'untouched' : 'answers'] += 1;
-    else count.forwarded += 1;
+    else {
+      count.forwarded += 1;
+      if (shot.frame.readUInt16BE(12) === IPV6) count.ofIpv6 += 1;
+    }
   }
   // a run in which nothing passes proves nothing
   assert.ok(count.forwarded > FRAMES / 20, JSON.stringify(count));
+  assert.ok(count.ofIpv6 > FRAMES / 50, JSON.stringify(count));
   assert.ok(count.answers > FRAMES / 1000, JSON.stringify(count));
   assert.ok(count.dropped > FRAMES / 20, JSON.stringify(count));
 });

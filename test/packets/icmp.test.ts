@@ -42,6 +42,7 @@ for (const { family, client, db, host, web, world, beyond, headerSize, icmp } of
             highPort: 0,
             protocol: icmp.protocol,
             highAsks: 0,
+            message: 0,
           });
         },
       },
@@ -232,18 +233,6 @@ for (const { family, client, db, host, web, world, beyond, headerSize, icmp } of
           .icmp(UNREACHABLE)
           .quoting(datagram.payload(Buffer.alloc(64)).fragment(16, 56)),
         verdict: 'DROP_CT_INVALID_HEADER',
-      },
-      {
-        name: 'a timestamp request is refused',
-        where: leaving(web),
-        packet: ask.icmp({ type: 13 }),
-        verdict: family === 'IPv4' ? 'DROP_UNKNOWN_ICMP4_TYPE' : 'DROP_UNKNOWN_ICMP6_TYPE',
-      },
-      {
-        name: 'a redirect is refused',
-        where: leaving(web),
-        packet: ask.icmp({ type: 5 }),
-        verdict: family === 'IPv4' ? 'DROP_UNKNOWN_ICMP4_TYPE' : 'DROP_UNKNOWN_ICMP6_TYPE',
       },
       {
         name: 'the host tells a container that a port is closed',

@@ -1,42 +1,14 @@
 /**
  * What policy means, told a second time and naively: no trie, no key, no clock. It admits at most what is right: a packet
- * that the datapath forwards and the model denies is a hole. Frames are read here by hand, not by the test parser.
+ * that the datapath forwards and the model denies is a hole. Frames are read by hand (datagram.ts), not by the test parser.
  */
-import { host, native, nobody, NO_ONE, partner, ROLES, uplink, world } from '../support/cast.ts';
-import type { Role } from '../support/cast.ts';
+import { addressBytes, addressFromBytes } from '../../base/index.ts';
+import { CASTS, GATEWAY, NO_ONE, partner, ROLES, world } from '../support/cast.ts';
+import type { Cast, Role } from '../support/cast.ts';
+import { readDatagram, turned, typeOf } from './datagram.ts';
+import type { Datagram, Flow } from './datagram.ts';
 import { PEER_ANY, PEER_NETWORK, PEER_WORLD } from './policy-entries.ts';
 import type { Entry } from './policy-entries.ts';
-
-const TCP = 6;
-const ICMP = 1;
-const ECHO = 8;
-const ECHO_REPLY = 0;
-const ERRORS = [3, 11, 12];
-const SYN = 2;
-const SYN_ACK = 18;
-
-interface End {
-  ip: string;
-  port: number;
-}
-
-/** A flow as its packet shows it; for ICMP echo the id is the asker's port. */
-export interface Flow {
-  protocol: number;
-  from: End;
-  to: End;
-}
-
-export interface Datagram extends Flow {
-  source: string;
-  destination: string;
-  /** What it cannot be but an answer: an echo reply, an ICMP error. */
-  isAnswer: boolean;
-  /** It opens a connection and cannot be an answer. */
-  isOpening: boolean;
-  fragment: 'none' | 'first' | 'later';
-  id: number;
-}
 
 /** One end as policy sees it. */
 interface Party {
@@ -45,66 +17,42 @@ interface Party {
   isUnroutable?: boolean;
 }
 
-function ipAt(bytes: Buffer, at: number): string {
-  return bytes.subarray(at, at + 4).join('.');
+function nameOf({ protocol, from, to, message }: Flow): string {
+  return `${protocol} ${from.ip} ${from.port} ${to.ip} ${to.port} ${message}`;
 }
 
-function turned({ protocol, from, to }: Flow): Flow {
-  return { protocol, from: to, to: from };
-}
+const NUMBERS = new Map<string, bigint>();
 
-function nameOf({ protocol, from, to }: Flow): string {
-  return `${protocol} ${from.ip} ${from.port} ${to.ip} ${to.port}`;
+function numberOf(ip: string): bigint {
+  const known = NUMBERS.get(ip);
+  if (known !== undefined) return known;
+  const number = BigInt(`0x${addressBytes(ip).toString('hex')}`);
+  NUMBERS.set(ip, number);
+  return number;
 }
 
 function isIn(ip: string, cidr: string): boolean {
   const [base = '', length = '0'] = cidr.split('/');
-  const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-  const size = 2 ** (32 - Number(length));
-  return Math.floor(number(ip) / size) === Math.floor(number(base) / size);
+  const isSix = base.includes(':');
+  const rest = BigInt((isSix ? 128 : 32) - Number(length));
+  return isSix === ip.includes(':') && numberOf(ip) >> rest === numberOf(base) >> rest;
 }
 
 function isReachable(ip: string): boolean {
-  const first = Number(ip.split('.')[0]);
-  return first !== 0 && first !== 127 && first < 224;
-}
-
-/** The flow that a header and what follows it belong to. */
-function flowAt(bytes: Buffer, ip: number): Flow & { type: number } {
-  const protocol = bytes.readUInt8(ip + 9);
-  const from = { ip: ipAt(bytes, ip + 12), port: 0 };
-  const to = { ip: ipAt(bytes, ip + 16), port: 0 };
-  const type = bytes.readUInt8(ip + 20);
-  if (protocol !== ICMP) {
-    from.port = bytes.readUInt16BE(ip + 20);
-    to.port = bytes.readUInt16BE(ip + 22);
-  } else if (type === ECHO) from.port = bytes.readUInt16BE(ip + 24);
-  else to.port = bytes.readUInt16BE(ip + 24);
-  return { protocol, from, to, type };
-}
-
-/** An IPv4 frame without options, or undefined. */
-export function readDatagram(frame: Buffer): Datagram | undefined {
-  if (frame.length < 34 || frame.readUInt16BE(12) !== 0x0800 || frame.readUInt8(14) !== 0x45)
-    return undefined;
-  const padded = Buffer.concat([frame, Buffer.alloc(80)]);
-  const offset = padded.readUInt16BE(20) & 0x1fff;
-  const fragment = offset > 0 ? 'later' : padded.readUInt16BE(20) & 0x2000 ? 'first' : 'none';
-  const { type, ...flow } = flowAt(padded, 14);
-  const about = {
-    source: flow.from.ip,
-    destination: flow.to.ip,
-    fragment,
-    id: padded.readUInt16BE(18),
-  } as const;
-  if (flow.protocol === ICMP && ERRORS.includes(type)) {
-    const { type: _, ...quoted } = flowAt(padded, 42);
-    return { ...turned(quoted), ...about, isAnswer: true, isOpening: false };
+  if (!ip.includes(':')) {
+    const first = Number(ip.split('.')[0]);
+    return first !== 0 && first !== 127 && first < 224;
   }
-  const isAnswer = flow.protocol === ICMP && type === ECHO_REPLY;
-  const isSyn = flow.protocol === TCP && (padded.readUInt8(47) & SYN_ACK) === SYN;
-  const isOpening = isSyn || (flow.protocol === ICMP && type === ECHO);
-  return { ...flow, ...about, isAnswer, isOpening };
+  return !isLinkLocal(ip) && !isIn(ip, 'ff00::/8') && !isIn(ip, '::/96');
+}
+
+export function isLinkLocal(ip: string): boolean {
+  return isIn(ip, 'fe80::/10');
+}
+
+/** Everyone of the cast under the family of an address. */
+function castOf(ip: string): Cast {
+  return CASTS[ip.includes(':') ? 1 : 0] as Cast;
 }
 
 export class Model {
@@ -114,7 +62,7 @@ export class Model {
   readonly withoutWorld = new Set<number>();
   readonly #admitted = new Set<string>();
   readonly #fragments = new Map<string, Datagram>();
-  readonly #mappings = new Map<string, End>();
+  readonly #mappings = new Map<string, Flow['from']>();
 
   /** Whether a container may send this frame. Remembers what follows from it. */
   mayLeave(device: Role, frame: Buffer): boolean {
@@ -124,7 +72,8 @@ export class Model {
     const { destination, from, to } = datagram;
     if (
       !isReachable(destination) ||
-      destination === device.gateway ||
+      destination === GATEWAY[4] ||
+      destination === GATEWAY[6] ||
       to.ip !== destination ||
       from.ip !== datagram.source
     )
@@ -151,13 +100,23 @@ export class Model {
   mayAnswer(frame: Buffer, inside: Buffer): boolean {
     const datagram = this.#read(frame);
     const result = readDatagram(inside);
-    if (datagram === undefined || result === undefined || datagram.destination !== uplink.ip) return false;
-    this.#remember(datagram);
-    const { protocol, from, to } = datagram;
-    const end = this.#mappings.get(`${protocol} ${from.ip} ${from.port} ${to.port}`);
-    if (end === undefined || to.ip !== uplink.ip || result.destination !== end.ip || datagram.isOpening)
+    if (
+      datagram === undefined ||
+      result === undefined ||
+      datagram.destination !== castOf(datagram.destination).uplink.ip
+    )
       return false;
-    const flow: Flow = { protocol, from, to: end };
+    this.#remember(datagram);
+    const { protocol, from, to, message } = datagram;
+    const end = this.#mappings.get(`${protocol} ${from.ip} ${from.port} ${to.port}`);
+    if (
+      end === undefined ||
+      to.ip !== datagram.destination ||
+      result.destination !== end.ip ||
+      datagram.isOpening
+    )
+      return false;
+    const flow: Flow = { protocol, from, to: end, message };
     return this.#isAnswer(flow);
   }
 
@@ -165,6 +124,7 @@ export class Model {
   noteDeparture(before: Buffer, after: Buffer): boolean {
     const [inside, outside] = [this.#read(before), readDatagram(after)];
     if (inside === undefined || outside === undefined) return false;
+    const { native, uplink } = castOf(inside.destination);
     const isNative = isIn(inside.destination, native.cidr);
     if (outside.source === inside.source) return isNative || this.#isAnswer(inside);
     if (outside.source !== uplink.ip || isNative) return false;
@@ -180,7 +140,7 @@ export class Model {
 
   /** The endpoint that a destination is. */
   #roleAt(ip: string): Role | undefined {
-    return this.roles.find((role) => role.ip === ip);
+    return this.roles.find((role) => role.ip4 === ip || role.ip6 === ip);
   }
 
   #ownedBy(device: Role, ip: string): boolean {
@@ -199,6 +159,7 @@ export class Model {
   #partyAt(ip: string): Party {
     const role = this.#roleAt(ip);
     if (role !== undefined) return { identity: role.identity, role };
+    const { host, uplink, partner, world, nobody } = castOf(ip);
     if (ip === host.ip || ip === uplink.ip) return { identity: host.identity };
     if (isIn(ip, partner.cidr)) return { identity: partner.identity };
     return { identity: world.identity, isUnroutable: isIn(ip, nobody.cidr) };
@@ -234,9 +195,10 @@ export class Model {
     return this.#admitted.has(nameOf(flow)) && this.#mayOpen(flow);
   }
 
-  #mayOpen({ protocol, from, to }: Flow): boolean {
+  #mayOpen(flow: Flow): boolean {
+    const { protocol, from, to } = flow;
     const [asker, answerer] = [this.#partyAt(from.ip), this.#partyAt(to.ip)];
-    const port = protocol === ICMP ? ECHO : to.port;
+    const port = typeOf(flow) ?? to.port;
     if (asker.identity === 0 || answerer.identity === 0) return false;
     if (this.#forgoesWorld(asker) && isWorld(answerer.identity)) return false;
     if (this.#forgoesWorld(answerer) && isWorld(asker.identity)) return false;
@@ -285,11 +247,37 @@ function fragmentName({ protocol, source, destination, id }: Datagram): string {
   return `${protocol} ${source} ${destination} ${id}`;
 }
 
-/** Whether a frame that was answered in place is the gateway's answer to an honest question. */
+/** Whether a frame that was answered in place is an honest question for the gateway. */
 export function isGatewayAnswer(device: Role, frame: Buffer): boolean {
-  const isArp = frame.readUInt16BE(12) === 0x0806;
-  const asker = ipAt(frame, 28);
-  const isOwn =
-    asker === NO_ONE || ROLES.some((role) => role.ip === asker && role.container === device.container);
-  return isArp && isOwn && ipAt(frame, 38) === device.gateway;
+  return frame.readUInt16BE(12) === 0x0806
+    ? isOwn(device, frame.subarray(28, 32).join('.')) && frame.subarray(38, 42).join('.') === GATEWAY[4]
+    : isSolicitation(device, frame) && addressFromBytes(frame, 62) === GATEWAY[6];
+}
+
+/** ICMPv6 of type 135 that came over no router, from the container's own MAC and address. */
+function isSolicitation(device: Role, frame: Buffer): boolean {
+  const source = addressFromBytes(frame, 22);
+  const isPlain =
+    frame.readUInt16BE(12) === 0x86dd && frame.readUInt8(20) === 58 && frame.readUInt8(54) === 135;
+  const mac = frame
+    .subarray(6, 12)
+    .toString('hex')
+    .replace(/..(?!$)/g, '$&:');
+  const isHonest = isOwn(device, source) || (isLinkLocal(source) && source !== GATEWAY[6]);
+  return isPlain && frame.readUInt8(21) === 255 && mac === device.mac && isHonest;
+}
+
+/** An address of the device's container, or none at all yet. */
+function isOwn(device: Role, ip: string): boolean {
+  return (
+    ip === NO_ONE ||
+    ROLES.some((role) => (role.ip4 === ip || role.ip6 === ip) && role.container === device.container)
+  );
+}
+
+/** What the gateway says to a container that has asked for it. */
+export function isFromGateway(frame: Buffer): boolean {
+  const isPlain =
+    frame.readUInt16BE(12) === 0x86dd && frame.readUInt8(20) === 58 && frame.readUInt8(54) === 136;
+  return isPlain && frame.readUInt8(21) === 255 && addressFromBytes(frame, 22) === GATEWAY[6];
 }

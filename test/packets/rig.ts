@@ -87,6 +87,7 @@ export class Rig {
       uplink: this.ifindex(uplink.name),
       natLow: NAT.low,
       natHigh: NAT.high,
+      flags: 0,
     });
     for (const role of ROLES) this.place(role);
     maps.uplink.set(this.ifindex(uplink.name), { ip4: UPLINK[0], ip6: UPLINK[1] });
