@@ -97,6 +97,7 @@ export class Agent {
         networks: parts.networks,
         endpoints: parts.endpoints,
         onNetwork: ({ pools }) => parts.ipam.claim(pools),
+        scope: config.scope,
         log: log.child('driver'),
       }),
       ipamDriver: createIpamDriver(parts.ipam, { log: log.child('ipam') }),

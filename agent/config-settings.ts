@@ -84,6 +84,12 @@ export const SETTINGS = {
   pluginSocket: setting('<path>', 'socket for dockerd', '/run/docker/plugins/weir.sock', socketPath),
   dockerSocket: setting('<path>', 'socket of dockerd', '/var/run/docker.sock', socketPath),
   bpffs: setting('<path>', 'BPF file system that holds the datapath', '/sys/fs/bpf', directory),
+  scope: setting(
+    '<scope>',
+    "what Docker's networks are: local to this host, or global in a swarm",
+    'local',
+    oneOf('local', 'global'),
+  ),
   policyMode: setting(
     '<mode>',
     'default, always or never enforce rules',

@@ -41,6 +41,7 @@ test('the defaults are those of the contract', () => {
     pluginSocket: '/run/docker/plugins/weir.sock',
     dockerSocket: '/var/run/docker.sock',
     bpffs: '/sys/fs/bpf',
+    scope: 'local',
     policyMode: 'default',
     labels: '',
     labelPrefixFile: undefined,

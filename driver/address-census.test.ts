@@ -20,3 +20,10 @@ test('a census names subnets, gateways, auxiliary addresses and containers, what
     addresses: ['172.30.0.1', '172.30.0.9', '172.30.0.2'],
   });
 });
+
+test('a network of the swarm that this host has no part of uses nothing here', () => {
+  const IPAM = { Config: [{ Subnet: '10.88.0.0/24', Gateway: '10.88.0.1' }] };
+  assert.deepEqual(censusOf([{ Scope: 'swarm', IPAM, Containers: null }]), { subnets: [], addresses: [] });
+  const { subnets } = censusOf([{ Scope: 'swarm', IPAM, Containers: {} }]);
+  assert.deepEqual(subnets, ['10.88.0.0/24']);
+});

@@ -3,6 +3,7 @@ import { parseCidr, tryAddress } from '../base/index.ts';
 
 /** As GET /networks and /networks/ID answer, as far as it matters here. */
 export interface NetworkAddresses {
+  Scope?: string;
   IPAM?: { Config?: AddressConfig[] | null };
   Containers?: Record<string, { IPv4Address?: string; IPv6Address?: string }> | null;
 }
@@ -22,8 +23,14 @@ function configured({ IPAM }: NetworkAddresses): AddressConfig[] {
   return IPAM?.Config ?? [];
 }
 
+/** Every host of a swarm lists its networks, also those that it has no task on and so does not have: without containers, not with none. */
+function isHere({ Scope, Containers }: NetworkAddresses): boolean {
+  return Scope !== 'swarm' || (Containers ?? null) !== null;
+}
+
 /** Counts too much rather than too little: whatever any network names is in use. */
-export function censusOf(networks: NetworkAddresses[]): AddressCensus {
+export function censusOf(listed: NetworkAddresses[]): AddressCensus {
+  const networks = listed.filter(isHere);
   const configs = networks.flatMap(configured);
   const containers = networks.flatMap((network) => Object.values(network.Containers ?? {}));
   const named = [

@@ -11,11 +11,10 @@ export interface NetworkDriverOptions {
   endpoints: Endpoints;
   /** Told of each network that is made, before Docker has the answer. */
   onNetwork?: (network: Network) => void;
+  /** Local: each host has its own networks. Global: a swarm's managers make them and give their addresses. */
+  scope?: 'local' | 'global';
   log: Log;
 }
-
-/** Scope local: each host's agent has its own networks. Connectivity global: their containers reach other hosts'. */
-const CAPABILITIES = { Scope: 'local', ConnectivityScope: 'global', GwAllocChecker: true };
 
 /** Router of all NetworkDriver calls; see base's pluginHandler for how failures are answered. */
 export function createNetworkDriver(options: NetworkDriverOptions): Router {
@@ -32,9 +31,9 @@ export function createNetworkDriver(options: NetworkDriverOptions): Router {
 
 type Methods = Record<string, (body: PluginBody) => object | Promise<object>>;
 
-function networkMethods({ networks, endpoints, onNetwork }: NetworkDriverOptions): Methods {
+function networkMethods({ networks, endpoints, onNetwork, scope = 'local' }: NetworkDriverOptions): Methods {
   return {
-    GetCapabilities: () => CAPABILITIES,
+    GetCapabilities: () => ({ Scope: scope, ConnectivityScope: 'global', GwAllocChecker: true }),
     // dockerd 28 asks before it takes an address for the gateway: weir's are link-local
     GwAllocCheck: () => ({ SkipIPv4: true, SkipIPv6: true }),
     CreateNetwork: async (body) => {

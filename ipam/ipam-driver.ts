@@ -63,7 +63,11 @@ function methodsOf(ipam: Ipam): PluginMethod[] {
     {
       name: 'GetDefaultAddressSpaces',
       bodyless: true,
-      run: () => ({ LocalDefaultAddressSpace: 'local', GlobalDefaultAddressSpace: 'global' }),
+      run: () => {
+        // asked by whoever begins to use the driver: dockerd when it starts, and each swarm manager that takes over
+        ipam.expectReplay();
+        return { LocalDefaultAddressSpace: 'local', GlobalDefaultAddressSpace: 'global' };
+      },
     },
     { name: 'RequestPool', run: (body) => requestPool(ipam, body) },
     { name: 'ReleasePool', run: (body) => done(ipam.releasePool(requiredText(body, 'PoolID'))) },

@@ -4,7 +4,7 @@ import type { Cidr, Clock, Family } from '../base/index.ts';
 import type { Store } from '../kvstore/index.ts';
 import type { AddressBlock } from './address-block.ts';
 import { AddressBook, REST_MS } from './address-book.ts';
-import { addressOf, rangeOf } from './address-number.ts';
+import { addressOf, numberOf, rangeOf } from './address-number.ts';
 import { NodePrefixes } from './node-prefixes.ts';
 import { PoolOwners } from './pool-owners.ts';
 import { newPool, parsePoolId, parseSpace } from './pool-id.ts';
@@ -81,6 +81,8 @@ export class Ipam {
   readonly #clock: Clock;
   /** Pools and holdings that were there at the start; only those may be stale. */
   readonly #restored = new Set<string>();
+  /** Global pools and holdings that may be asked for once more. */
+  readonly #replayable = new Set<string>();
 
   private constructor(options: IpamOptions) {
     const { store, clusterCidr, nodePrefix, ipv6, hostRoutes, clock } = options;
@@ -128,7 +130,8 @@ export class Ipam {
    */
   async requestPool(request: PoolRequest): Promise<PoolGrant> {
     const pool = newPool(this.#parse(request));
-    const grant = { id: pool.id, cidr: pool.cidr.text };
+    const grant = { id: this.#replayed(pool) ?? pool.id, cidr: pool.cidr.text };
+    if (grant.id !== pool.id) return grant;
     if (!this.#pools.isFlat(pool)) {
       await this.#pools.open(pool);
       return grant;
@@ -163,6 +166,18 @@ export class Ipam {
     return `${granted}/${isOnLink ? pool.cidr.length : addressBits(pool.cidr.family)}`;
   }
 
+  /**
+   * A manager of a swarm may be about to begin, after a restart or because another one failed: it then asks by name for
+   * every pool and address that it has given, in the global space, where its books are the ones that count. Each is
+   * granted again, once; a second request for it is refused as ever.
+   */
+  expectReplay(): void {
+    this.#replayable.clear();
+    for (const { id, space } of this.#pools.all()) if (space === 'global') this.#replayable.add(id);
+    for (const { address, holders } of this.#book.held())
+      if (holders.global !== undefined) this.#replayable.add(holding(address, holders.global));
+  }
+
   /** Harmless for what is not held by that pool. */
   async releaseAddress(poolId: string, address: string): Promise<void> {
     const pool = parsePoolId(poolId);
@@ -183,7 +198,7 @@ export class Ipam {
 
   /** For each family the node prefix and the further prefixes of the flat pool, then the networks' own. */
   list(): PoolStatus[] {
-    const own = this.#pools.all().map((pool) => ({ ...this.#status(pool, pool.cidr), id: pool.id }));
+    const own = this.#ownPools().map((pool) => ({ ...this.#status(pool, pool.cidr), id: pool.id }));
     return [...this.#pools.flats().flatMap((flat) => this.#flatStatus(flat)), ...own];
   }
 
@@ -223,6 +238,11 @@ export class Ipam {
     const rows = flat.all().map((cidr) => this.#status(pool, cidr));
     const hasRoom = rows.some(({ isFull }) => !isFull) || this.#pools.canGrow(first.family);
     return rows.map((row) => ({ ...row, isFull: !hasRoom }));
+  }
+
+  /** One for each subnet: swarm's are in both spaces. */
+  #ownPools(): Pool[] {
+    return [...new Map(this.#pools.all().map((pool) => [pool.cidr.text, pool])).values()];
   }
 
   #status(pool: Pool, cidr: Cidr): PoolStatus {
@@ -276,12 +296,27 @@ export class Ipam {
 
   async #allocate(pool: Pool, wanted: string): Promise<string> {
     const block = this.#pools.blockOf(pool);
-    if (wanted !== '') return this.#book.hold(block, this.#inside(pool, wanted), pool);
+    if (wanted !== '') return this.#allocateNamed(pool, block, this.#inside(pool, wanted));
     if (this.#pools.grows(pool)) return this.#allocateFlat(pool, block);
     const range = rangeOf(pool.range ?? pool.cidr);
     const address = await this.#book.take(block, range, pool);
     if (address === undefined) throw this.#exhausted(pool, block.count(range, 0).capacity);
     return address;
+  }
+
+  async #allocateNamed(pool: Pool, block: AddressBlock, address: string): Promise<string> {
+    const holder = pool.space === 'global' ? block.holders(numberOf(address))?.global : undefined;
+    if (holder !== undefined && this.#replayable.delete(holding(address, holder)))
+      await this.#book.free(address, 'global', holder); // to be held by the pool of the manager that asks
+    return this.#book.hold(block, address, pool);
+  }
+
+  /** The id of the global pool that a manager asks for again; flat pools have no memory, and so a new id each time. */
+  #replayed({ space, cidr, range }: Pool): string | undefined {
+    if (space !== 'global') return undefined;
+    const isSame = (other: Pool): boolean =>
+      other.space === space && other.cidr.text === cidr.text && other.range?.text === range?.text;
+    return this.#pools.all().find((other) => isSame(other) && this.#replayable.delete(other.id))?.id;
   }
 
   /** Claims a further prefix whenever all that there are hold nothing free, not even an address that rests. */

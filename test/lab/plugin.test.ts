@@ -17,6 +17,7 @@ import {
   setPlugin,
 } from './managed-plugin.ts';
 import { until } from './run.ts';
+import { addressesInUse, answers, endService, serve } from './swarm-service.ts';
 
 const NETWORK = 'harbour';
 const ROLES = ['server', 'client', 'stranger'];
@@ -28,6 +29,12 @@ const ADMIT_CLIENT = {
       toPorts: [{ ports: [{ port: '80', protocol: 'TCP' }] }],
     },
   ],
+};
+
+const ADDRESS = '192.168.78.1';
+const ADMIT_TO_SERVICE = {
+  endpointSelector: { matchLabels: { 'com.docker.swarm.service.name': 'web' } },
+  ingress: [{ fromEndpoints: [{ matchLabels: { role: 'client' } }] }],
 };
 
 const plugin = lab(
@@ -82,30 +89,20 @@ plugin.test(
   },
 );
 
-plugin.test('killed, Docker starts it again; disabled, the datapath goes on', async (host) => {
-  const before = await endpoints(host);
-  const pid = (await pidOfPlugin(host)) ?? 0;
-  process.kill(pid, 'SIGKILL');
-  await until('another process is there', async () => ![pid, undefined].includes(await pidOfPlugin(host)));
-  assert.deepEqual(await verdicts(host), ADMITTED);
-  await disablePlugin(host);
-  const url = `http://${await addressOf(host, 'server', NETWORK)}:80`;
-  assert.deepEqual([...(await reachable(host, 'client', [url]))], [url]);
-  assert.deepEqual([...(await reachable(host, 'stranger', [url]))], []);
-  await setPlugin(host, 'WEIR_NODE_NAME=harbour-1');
-  await enablePlugin(host);
-  assert.deepEqual(await endpoints(host), before);
-  assert.match(await host.weir('status'), /node: +Ok +harbour-1/);
-});
-
 plugin.test(
-  'dockerd restarted, gracefully and with SIGKILL: plugin, containers and policy come back',
+  'disabled, the datapath goes on; removed and made anew, so does the plugin, where it was',
   async (host) => {
-    for (const end of [(): Promise<void> => host.stopDockerd(), (): Promise<void> => host.killDockerd()]) {
-      await end();
-      await host.startDockerd();
-      assert.deepEqual(await verdicts(host), ADMITTED);
-    }
+    const before = await endpoints(host);
+    await disablePlugin(host);
+    const url = `http://${await addressOf(host, 'server', NETWORK)}:80`;
+    assert.deepEqual([...(await reachable(host, 'client', [url]))], [url]);
+    assert.deepEqual([...(await reachable(host, 'stranger', [url]))], []);
+    await host.docker('plugin', 'rm', '-f', PLUGIN);
+    await createPlugin(host);
+    await setPlugin(host, 'WEIR_NODE_NAME=harbour-1');
+    await enablePlugin(host);
+    assert.deepEqual(await endpoints(host), before);
+    assert.match(await host.weir('status'), /node: +Ok +harbour-1/);
   },
 );
 
@@ -123,22 +120,67 @@ plugin.test(
     const late = (await endpoints(host)).find((item) => item.containerName === 'late');
     assert.ok(late?.identity.labels.includes('container:role=late'));
     await remove(host, 'late');
-    assert.deepEqual(await verdicts(host), ADMITTED);
   },
 );
 
-plugin.test('removed and created again under its name, it goes on where it was', async (host) => {
-  const before = await endpoints(host);
-  await disablePlugin(host);
-  await host.docker('plugin', 'rm', '-f', PLUGIN);
-  await createPlugin(host);
-  await enablePlugin(host);
-  assert.deepEqual(await endpoints(host), before);
+plugin.test('killed, Docker starts it again; with dockerd killed too, all comes back', async (host) => {
+  const pid = (await pidOfPlugin(host)) ?? 0;
+  process.kill(pid, 'SIGKILL');
+  await until('another process is there', async () => ![pid, undefined].includes(await pidOfPlugin(host)));
   assert.deepEqual(await verdicts(host), ADMITTED);
+  await host.killDockerd();
+  await host.startDockerd();
+  assert.deepEqual(await verdicts(host), ADMITTED);
+  await remove(host);
 });
 
+async function expectOnlyClients(host: LabHost, network: string): Promise<void> {
+  await setPolicy(host, []);
+  assert.equal((await answers(host, 'stranger', network)).size, 2, 'both replicas, by turns');
+  await setPolicy(host, [ADMIT_TO_SERVICE]);
+  assert.equal((await answers(host, 'client', network)).size, 2);
+  assert.equal((await answers(host, 'stranger', network)).size, 0);
+}
+
+plugin.test(
+  'in a swarm, on a network that each node configures, a service answers by its name',
+  async (host) => {
+    await host.run(['ip', 'address', 'add', `${ADDRESS}/32`, 'dev', 'lo']);
+    await host.docker('swarm', 'init', '--advertise-addr', ADDRESS);
+    const configured = ['--config-only', '--ipam-driver', PLUGIN, '--subnet', '10.77.0.0/24'];
+    await host.docker('network', 'create', ...configured, 'settings');
+    const shared = ['--driver', PLUGIN, '--scope', 'swarm', '--attachable', '--config-from', 'settings'];
+    await host.docker('network', 'create', ...shared, 'nodes');
+    await serve(host, 'nodes');
+    await expectOnlyClients(host, 'nodes');
+    const [replica] = await endpoints(host);
+    const labels = ['container:com.docker.swarm.service.name=web', 'weir:network=nodes'];
+    assert.deepEqual(replica?.identity.labels, labels);
+    await endService(host, 'nodes');
+    assert.equal(await addressesInUse(host), 0);
+  },
+);
+
+plugin.test(
+  'on a network of the swarm its manager gives the addresses, and a restarted one knows them',
+  async (host) => {
+    await disablePlugin(host);
+    await setPlugin(host, 'WEIR_SCOPE=global');
+    await enablePlugin(host);
+    await host.docker('network', 'create', ...DRIVERS, '--subnet', '10.88.0.0/24', '--attachable', 'wide');
+    await serve(host, 'wide', '--endpoint-mode', 'dnsrr');
+    await expectOnlyClients(host, 'wide');
+    await host.stopDockerd();
+    await host.startDockerd();
+    const served = async (): Promise<boolean> => (await answers(host, 'client', 'wide')).size === 2;
+    await until('the service is back', served, 60_000);
+    assert.equal((await answers(host, 'stranger', 'wide')).size, 0);
+    await endService(host, 'wide');
+    await until('all addresses are free', async () => (await addressesInUse(host)) === 0);
+  },
+);
+
 plugin.test('taken away, it leaves nothing', async (host) => {
-  await remove(host);
   await host.docker('network', 'rm', NETWORK);
   await host.docker('plugin', 'disable', PLUGIN);
   await host.docker('plugin', 'rm', PLUGIN);
