@@ -13,17 +13,26 @@ import { until } from './run.ts';
 const HOST = '192.168.77.1';
 const OUTSIDE = '192.168.77.2';
 const LOCAL = '127.0.0.1';
+const HOST6 = '2001:db8:77::1';
+const OUTSIDE6 = '2001:db8:77::2';
+const LOCAL6 = '::1';
 const PORT = 8080;
+
+/** Addresses of host and neighbour, and how those of containers begin. */
+const FAMILIES = [
+  { name: 'IPv4', host: HOST, local: LOCAL, outside: OUTSIDE, inside: '10.210.' },
+  { name: 'IPv6', host: HOST6, local: LOCAL6, outside: OUTSIDE6, inside: 'fd' },
+] as const;
 
 let segment: Lan | undefined;
 let outside: LabNamespace;
 const published = lab(
   async () => {
     segment = await Lan.start('segment');
-    outside = await segment.neighbour('outside', `${OUTSIDE}/24`);
+    outside = await segment.neighbour('outside', `${OUTSIDE}/24`, `${OUTSIDE6}/64`);
     return LabHost.start({
       name: 'port',
-      lan: { segment, address: `${HOST}/24`, gateway: OUTSIDE },
+      lan: { segment, address: `${HOST}/24`, gateway: OUTSIDE, address6: `${HOST6}/64`, gateway6: OUTSIDE6 },
       dockerdFlags: ['--live-restore'],
     });
   },
@@ -32,7 +41,7 @@ const published = lab(
     await host.run(['iptables', '-P', 'FORWARD', 'DROP']);
     await host.agent();
     for (const name of ['front', 'back'])
-      await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', name);
+      await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', name);
     await mirror(host, 'web', ['-p', `${PORT}:7`, '-p', '5353:7/udp']);
     await start(host, 'near', { network: 'front', command: ['cat'], flags: ['-i'] });
     await start(host, 'far', { network: 'back', command: ['cat'], flags: ['-i'] });
@@ -71,9 +80,12 @@ async function fromContainer(host: LabHost, name: string, question: Question = {
   return (await host.attemptDocker('exec', name, ...command(question))).stdout.trim();
 }
 
-function addressOf(host: LabHost, name: string): Promise<string> {
-  return host.docker('inspect', '-f', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', name);
+function addressOf(host: LabHost, name: string, family: 'IPv4' | 'IPv6'): Promise<string> {
+  const field = family === 'IPv4' ? 'IPAddress' : 'GlobalIPv6Address';
+  return host.docker('inspect', '-f', `{{range .NetworkSettings.Networks}}{{.${field}}}{{end}}`, name);
 }
+
+const WEB = ['0.0.0.0:5353/UDP web', '0.0.0.0:8080/TCP web', ':::5353/UDP web', ':::8080/TCP web'];
 
 async function frontends(host: LabHost): Promise<string[]> {
   const services = await ask<api.Service[]>(host, '/v1/services');
@@ -84,34 +96,40 @@ async function frontends(host: LabHost): Promise<string[]> {
     .toSorted();
 }
 
-published.test('from outside, by TCP and UDP, and the container sees who asks', async (host) => {
-  assert.equal(await fromOutside(host), `${HOST} ${OUTSIDE}`);
-  assert.equal(await fromOutside(host, { protocol: 'udp', port: 5353 }), `${HOST} ${OUTSIDE}`);
-  assert.equal(await fromOutside(host, { port: 5353 }), '', 'that port is published for UDP');
-});
+for (const family of FAMILIES) {
+  const { name, local, inside } = family;
 
-published.test('from the host, by its own address and by 127.0.0.1', async (host) => {
-  for (const address of [HOST, LOCAL]) {
-    assert.match(await fromHost(host, { address }), new RegExp(`^${address} 10\\.210\\.`));
-    const udp = await fromHost(host, { address, protocol: 'udp', port: 5353 });
-    assert.match(udp, new RegExp(`^${address} 10\\.210\\.`));
-  }
-});
+  published.test(`${name}: from outside, by TCP and UDP, and the container sees who asks`, async (host) => {
+    const seen = `${family.host} ${family.outside}`;
+    assert.equal(await fromOutside(host, { address: family.host }), seen);
+    const udp = { address: family.host, protocol: 'udp', port: 5353 } as const;
+    assert.equal(await fromOutside(host, udp), seen);
+    assert.equal(await fromOutside(host, { ...udp, protocol: 'tcp' }), '', 'that port is published for UDP');
+  });
 
-published.test(
-  'from containers of the same and of another network, and from the container itself',
-  async (host) => {
-    for (const name of ['near', 'far']) {
-      const own = await addressOf(host, name);
-      assert.equal(await fromContainer(host, name), `${HOST} ${own}`);
-      assert.equal(await fromContainer(host, name, { protocol: 'udp', port: 5353 }), `${HOST} ${own}`);
+  published.test(`${name}: from the host, by its own address and by loopback`, async (host) => {
+    for (const address of [family.host, local]) {
+      const seen = new RegExp(`^${address} ${inside}`);
+      assert.match(await fromHost(host, { address }), seen);
+      assert.match(await fromHost(host, { address, protocol: 'udp', port: 5353 }), seen);
     }
-    assert.equal(await fromContainer(host, 'web'), `${HOST} ${HOST}`, 'its own address would be forged');
-    assert.equal(await fromContainer(host, 'web', { protocol: 'udp', port: 5353 }), `${HOST} ${HOST}`);
-    const past = { address: await addressOf(host, 'web'), port: 7 };
+  });
+
+  published.test(`${name}: from containers of this and another network, and from itself`, async (host) => {
+    const question = { address: family.host };
+    const udp = { ...question, protocol: 'udp', port: 5353 } as const;
+    for (const from of ['near', 'far']) {
+      const seen = `${family.host} ${await addressOf(host, from, name)}`;
+      assert.equal(await fromContainer(host, from, question), seen);
+      assert.equal(await fromContainer(host, from, udp), seen);
+    }
+    const itself = `${family.host} ${family.host}`;
+    assert.equal(await fromContainer(host, 'web', question), itself, 'its own address would be forged');
+    assert.equal(await fromContainer(host, 'web', udp), itself);
+    const past = { address: await addressOf(host, 'web', name), port: 7 };
     assert.equal(await fromContainer(host, 'far', past), '', 'not past the port');
-  },
-);
+  });
+}
 
 published.test('a port of 127.0.0.1 is the host’s alone, a port of one address no other’s', async (host) => {
   await mirror(host, 'private', ['-p', `${LOCAL}:9001:7`, '-p', `${HOST}:9002:7`]);
@@ -128,7 +146,7 @@ published.test('ranges, any port, and what is shown of them', async (host) => {
   await mirror(host, 'many', ['-p', '9100-9101:7-8', '-p', '9200-9210:7', '-p', '7', '-p', '9200-9210:8']);
   const services = await host.weirJson<api.Service[]>('service', 'list');
   const ports = services
-    .filter(({ containerName }) => containerName === 'many')
+    .filter(({ containerName, frontend }) => containerName === 'many' && frontend.address === '0.0.0.0')
     .map(({ frontend, backends }) => [frontend.port, backends[0]?.port]);
   const [any] = ports.filter(([port = 0]) => port >= 32768);
   assert.deepEqual(
@@ -145,7 +163,7 @@ published.test('ranges, any port, and what is shown of them', async (host) => {
   assert.match(await host.weir('service', 'list'), /ID +FRONTEND +PROTOCOL +BACKEND +CONTAINER\n/);
   assert.match(await host.weir('bpf', 'lb', 'list'), /0\.0\.0\.0:8080 +TCP +10\.210\.0\.\d+:7 +\d+/);
   await remove(host, 'many');
-  assert.deepEqual(await frontends(host), ['0.0.0.0:5353/UDP web', '0.0.0.0:8080/TCP web']);
+  assert.deepEqual(await frontends(host), WEB);
 });
 
 published.test('a port that is taken is refused with who has it, and nothing is left', async (host) => {
@@ -164,7 +182,7 @@ published.test('a port that is taken is refused with who has it, and nothing is 
     elsewhere.stderr,
     /cannot publish port 9302\/tcp of 192\.0\.2\.9.*name an address of this host/,
   );
-  assert.deepEqual(await frontends(host), ['0.0.0.0:5353/UDP web', '0.0.0.0:8080/TCP web']);
+  assert.deepEqual(await frontends(host), WEB);
   const taken = await host.attempt(['busybox', 'nc', '-l', '-p', String(PORT)]);
   assert.notEqual(taken.code, 0, 'a server does not get a published port');
 });
@@ -200,7 +218,7 @@ published.test('it survives the agent, dockerd, and a restart of the container',
   assert.equal(await fromOutside(host), `${HOST} ${OUTSIDE}`, 'with another dockerd');
   await host.docker('restart', '-t', '1', 'web');
   await until('the container answers again', async () => (await fromOutside(host)) === `${HOST} ${OUTSIDE}`);
-  assert.deepEqual(await frontends(host), ['0.0.0.0:5353/UDP web', '0.0.0.0:8080/TCP web']);
+  assert.deepEqual(await frontends(host), WEB);
 });
 
 published.test('a network that is left gives the port to the next one', async (host) => {
