@@ -47,7 +47,7 @@ async function startEnd(stage: Stage, container: string, number: number, command
   return {
     container,
     pid,
-    address: `10.99.0.${number}`,
+    address: stage.family === 4 ? `10.99.0.${number}` : `fd00:99::${number}`,
     mac: `02:00:00:00:99:0${number}`,
     device: `host${number}`,
   };
@@ -95,7 +95,8 @@ async function setUp({ host }: Stage, { pid, mac, address }: End, other: End): P
   const ip = (...command: string[]): Promise<string> =>
     host.run(['nsenter', '-t', pid, '-n', 'ip', ...command]);
   await ip('link', 'set', INTERFACE, 'address', mac);
-  await ip('addr', 'add', `${address}/24`, 'dev', INTERFACE);
+  const length = address.includes(':') ? 64 : 24;
+  await ip('addr', 'add', `${address}/${length}`, 'dev', INTERFACE, ...(length === 64 ? ['nodad'] : []));
   await ip('link', 'set', INTERFACE, 'up');
   await ip('neigh', 'add', other.address, 'lladdr', other.mac, 'dev', INTERFACE, 'nud', 'permanent');
 }

@@ -39,7 +39,7 @@ export async function connectRate(stage: Stage, rounds: number): Promise<Report>
   await setPolicy(stage.host, []);
   const rates = { what: 'connections, policy enforced', unit: '/s', bar: { atLeast: 1 } };
   return {
-    title: 'TCP connect rate',
+    title: stage.titled('TCP connect rate'),
     ratios: [compare(rates, results.weir, { base: results.bridge, again: results.again })],
   };
 }

@@ -1,5 +1,6 @@
 /** Runs the benches one after the other on one host and prints a table for each. */
 import { parseArgs } from 'node:util';
+import type { Family } from '../base/index.ts';
 import type { Bench } from './bench.ts';
 import { connectRate } from './connect-rate.ts';
 import { dockerRun } from './docker-run.ts';
@@ -23,27 +24,34 @@ const BENCHES: Record<string, { run: Bench; rounds: number }> = {
   footprint: { run: footprint, rounds: 1 },
 };
 
+/** Those whose containers talk in the family that --ipv6 chooses. */
+const OF_EITHER = new Set(['stream', 'round-trip', 'connect-rate']);
+
 function fail(text: string): never {
   process.stderr.write(`bench/run: ${text}\n`);
   process.exit(2);
 }
 
-function readArguments(): { names: string[]; rounds: number | undefined } {
+function readArguments(): { names: string[]; rounds: number | undefined; family: Family } {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { rounds: { type: 'string' } },
+    options: { rounds: { type: 'string' }, ipv6: { type: 'boolean' } },
   });
   const unknown = positionals.find((name) => !(name in BENCHES));
   if (unknown !== undefined) fail(`no bench ${unknown}; there are ${Object.keys(BENCHES).join(', ')}`);
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
     fail('--rounds wants a number from 1 on');
-  return { names: positionals.length > 0 ? positionals : Object.keys(BENCHES), rounds };
+  const usual = Object.keys(BENCHES).filter((name) => values.ipv6 !== true || OF_EITHER.has(name));
+  const [other] = positionals.filter((name) => !usual.includes(name));
+  if (other !== undefined) fail(`${other} is not measured over IPv6; ${usual.join(', ')} are`);
+  const names = positionals.length > 0 ? positionals : usual;
+  return { names, rounds, family: values.ipv6 === true ? 6 : 4 };
 }
 
-async function runAll(names: string[], rounds: number | undefined): Promise<string[]> {
+async function runAll({ names, rounds, family }: ReturnType<typeof readArguments>): Promise<string[]> {
   const all: string[] = [];
-  await using stage = await Stage.start();
+  await using stage = await Stage.start(family);
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void stage[Symbol.asyncDispose]().then(() => process.exit(1)));
   for (const name of names) {
@@ -57,8 +65,7 @@ async function runAll(names: string[], rounds: number | undefined): Promise<stri
   return all;
 }
 
-const { names, rounds } = readArguments();
-const below = await runAll(names, rounds);
+const below = await runAll(readArguments());
 if (below.length > 0) {
   console.log(`bars missed:\n${below.map((what) => `- ${what}`).join('\n')}`);
   process.exitCode = 1;

@@ -31,7 +31,7 @@ export async function roundTrip(stage: Stage, rounds: number): Promise<Report> {
   });
   const against = { base: results.bridge, again: results.again };
   return {
-    title: 'TCP round trip of one byte, both ends on one CPU',
+    title: stage.titled('TCP round trip of one byte, both ends on one CPU'),
     ratios: [
       compare({ what: 'median round trip', unit: 'µs', bar: { atMost: 0.89 } }, results.weir, against),
       compare({ what: 'for comparison: a bare veth pair', unit: 'µs' }, results.veth, against),

@@ -1,12 +1,16 @@
 /** The Docker host on which everything is measured: two bridges, a weir network, one agent, one image. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Family } from '../base/index.ts';
 import { LabHost, run, sleep } from './lab.ts';
 
 export const IMAGE = 'bench';
 
 /** Two user-defined bridges, so that the null run crosses as much that is its own as weir does. */
 export const NETWORKS = { bridge: 'bench-bridge', again: 'bench-again', weir: 'bench-weir' } as const;
+
+/** What tells Docker's bridges to have IPv6; weir finds addresses itself. */
+const SUBNET6 = { bridge: 'fd00:be:1::/64', again: 'fd00:be:2::/64' } as const;
 
 /** A source of the benches: this file runs from dist/bench. */
 export function source(name: string): string {
@@ -17,15 +21,18 @@ export class Stage implements AsyncDisposable {
   readonly host: LabHost;
   /** Path of the traffic program outside of any container. */
   readonly traffic: string;
+  /** In which containers talk. */
+  readonly family: Family;
   #agentPid = 0;
 
-  private constructor(host: LabHost) {
+  private constructor(host: LabHost, family: Family) {
     this.host = host;
+    this.family = family;
     this.traffic = join(host.machine.folder, 'traffic');
   }
 
-  static async start(): Promise<Stage> {
-    const stage = new Stage(await LabHost.start({ name: 'bench' }));
+  static async start(family: Family = 4): Promise<Stage> {
+    const stage = new Stage(await LabHost.start({ name: 'bench' }), family);
     try {
       await stage.#prepare();
       return stage;
@@ -44,9 +51,13 @@ export class Stage implements AsyncDisposable {
     await run(['gcc', '-static', '-O2', '-o', this.traffic, source('traffic.c')]);
     await host.image(IMAGE, [this.traffic, 'iperf3']);
     await this.#startAgent();
-    await host.docker('network', 'create', NETWORKS.bridge);
-    await host.docker('network', 'create', NETWORKS.again);
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORKS.weir);
+    const six = this.family === 6;
+    for (const name of ['bridge', 'again'] as const) {
+      const flags = six ? ['--ipv6', '--subnet', SUBNET6[name]] : [];
+      await host.docker('network', 'create', ...flags, NETWORKS[name]);
+    }
+    const flags = ['--driver', 'weir', '--ipam-driver', 'weir', ...(six ? ['--ipv6'] : [])];
+    await host.docker('network', 'create', ...flags, NETWORKS.weir);
   }
 
   async #startAgent(): Promise<void> {
@@ -59,11 +70,17 @@ export class Stage implements AsyncDisposable {
     await this.#startAgent();
   }
 
+  /** The title of a report, with the family where it is not the usual one. */
+  titled(title: string): string {
+    return this.family === 4 ? title : `${title}, IPv6`;
+  }
+
   /** Starts a container on a network and resolves to its address. */
   async start(name: string, network: string, command: string[], labels: string[] = []): Promise<string> {
     const flags = ['--name', name, '--network', network, ...labels.flatMap((label) => ['--label', label])];
     await this.host.docker('run', '-d', ...flags, IMAGE, ...command);
-    const format = `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`;
+    const field = this.family === 4 ? 'IPAddress' : 'GlobalIPv6Address';
+    const format = `{{(index .NetworkSettings.Networks "${network}").${field}}}`;
     return this.host.docker('inspect', '-f', format, name);
   }
 

@@ -48,5 +48,5 @@ export async function stream(stage: Stage, rounds: number): Promise<Report> {
     ratios.push(compare(row(`${what}: a bare veth pair`), results.veth, against));
     ratios.push(compare(row(`${what}: a bare redirect_peer`), results.redirect, against));
   }
-  return { title: 'TCP stream', ratios };
+  return { title: stage.titled('TCP stream'), ratios };
 }

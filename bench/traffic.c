@@ -55,18 +55,34 @@ static void run_on(const char *cpu)
 		fail("sched_setaffinity");
 }
 
-static struct sockaddr_in at(const char *address, const char *port)
-{
-	struct sockaddr_in result = { .sin_family = AF_INET, .sin_port = htons(atoi(port)) };
+/* Of either family; both forms are as long as their family wants them. */
+struct place {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in four;
+		struct sockaddr_in6 six;
+	};
+	socklen_t size;
+};
 
-	if (inet_pton(AF_INET, address, &result.sin_addr) != 1)
+static struct place at(const char *address, const char *port)
+{
+	struct place place = { .six = { .sin6_family = AF_INET6, .sin6_port = htons(atoi(port)) },
+			       .size = sizeof(place.six) };
+	struct in_addr four;
+
+	if (inet_pton(AF_INET6, address, &place.six.sin6_addr) == 1)
+		return place;
+	if (inet_pton(AF_INET, address, &four) != 1)
 		fail(address);
-	return result;
+	place.four = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(atoi(port)), .sin_addr = four };
+	place.size = sizeof(place.four);
+	return place;
 }
 
-static int open_socket(int type)
+static int open_socket(int family, int type)
 {
-	int fd = socket(AF_INET, type, 0);
+	int fd = socket(family, type, 0);
 
 	if (fd < 0)
 		fail("socket");
@@ -75,21 +91,21 @@ static int open_socket(int type)
 
 static int listen_on(const char *port)
 {
-	struct sockaddr_in address = at("0.0.0.0", port);
-	int fd = open_socket(SOCK_STREAM), one = 1;
+	struct place address = at("::", port); /* and IPv4 */
+	int fd = open_socket(AF_INET6, SOCK_STREAM), one = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 4096))
+	if (bind(fd, &address.any, address.size) || listen(fd, 4096))
 		fail("listen");
 	return fd;
 }
 
-static int connect_to(const struct sockaddr_in *address)
+static int connect_to(const struct place *address)
 {
-	int fd = open_socket(SOCK_STREAM), one = 1;
+	int fd = open_socket(address->any.sa_family, SOCK_STREAM), one = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)))
+	if (connect(fd, &address->any, address->size))
 		fail("connect");
 	return fd;
 }
@@ -129,7 +145,7 @@ static _Noreturn int serve_echo(char **arguments)
 static int measure_round_trips(char **arguments)
 {
 	uint32_t *samples = malloc(MOST_SAMPLES * sizeof(*samples));
-	struct sockaddr_in address = at(arguments[1], arguments[2]);
+	struct place address = at(arguments[1], arguments[2]);
 	uint64_t end, before;
 	size_t count = 0;
 	char byte = 'x';
@@ -165,7 +181,7 @@ static _Noreturn int serve_accept(char **arguments)
 
 static int measure_connects(char **arguments)
 {
-	struct sockaddr_in address = at(arguments[1], arguments[2]);
+	struct place address = at(arguments[1], arguments[2]);
 	uint64_t count = 0, start, end;
 	char byte;
 
@@ -186,26 +202,26 @@ static int measure_connects(char **arguments)
 
 static _Noreturn int send_ticks(char **arguments)
 {
-	struct sockaddr_in address = at(arguments[0], arguments[1]);
+	struct place address = at(arguments[0], arguments[1]);
 	struct timespec pause = { .tv_nsec = atol(arguments[2]) * 1000 };
 	struct datagram datagram = { 0 };
-	int fd = open_socket(SOCK_DGRAM);
+	int fd = open_socket(address.any.sa_family, SOCK_DGRAM);
 
 	for (;;) {
 		datagram.number++;
 		datagram.sent_ns = now();
-		sendto(fd, &datagram, sizeof(datagram), 0, (struct sockaddr *)&address, sizeof(address));
+		sendto(fd, &datagram, sizeof(datagram), 0, &address.any, address.size);
 		nanosleep(&pause, NULL);
 	}
 }
 
 static int watch_gaps(char **arguments)
 {
-	struct sockaddr_in address = at("0.0.0.0", arguments[0]);
+	struct place address = at("::", arguments[0]);
 	struct datagram before = { 0 }, datagram;
-	int fd = open_socket(SOCK_DGRAM);
+	int fd = open_socket(AF_INET6, SOCK_DGRAM);
 
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
+	if (bind(fd, &address.any, address.size))
 		fail("bind");
 	while (read(fd, &datagram, sizeof(datagram)) == sizeof(datagram)) {
 		if (before.number && datagram.number != before.number + 1) {

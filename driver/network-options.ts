@@ -10,6 +10,8 @@ export interface NetworkOptions {
 }
 
 const SMALLEST_MTU = 576;
+/** The least that IPv6 works with. */
+const SMALLEST_MTU6 = 1280;
 const LARGEST_MTU = 65535;
 
 function bad(name: string, value: unknown, right: string): UserError {
@@ -58,6 +60,12 @@ export function parseNetworkOptions(given: Record<string, unknown>): NetworkOpti
     set(options, value, name);
   }
   return options;
+}
+
+/** Throws UserError OPTION_INVALID for an MTU with which the kernel switches IPv6 off (RFC 8200 §5). */
+export function checkIpv6Mtu({ mtu }: NetworkOptions): void {
+  if (mtu !== undefined && mtu < SMALLEST_MTU6)
+    throw bad('weir.mtu', mtu, `write ${SMALLEST_MTU6} or more on a network with IPv6`);
 }
 
 /** Options of one endpoint (`--network name=…,driver-opt=…`): other components' keys pass, an unknown `weir.` key does not. */

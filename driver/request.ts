@@ -16,7 +16,7 @@ import {
 } from '../base/index.ts';
 import { parsePortRequests } from './port-request.ts';
 import { onLinkPrefix } from './static-routes.ts';
-import { checkEndpointOptions, type NetworkOptions, parseNetworkOptions } from './network-options.ts';
+import { checkEndpointOptions, checkIpv6Mtu, type NetworkOptions, parseNetworkOptions } from './network-options.ts';
 
 export interface NetworkRequest {
   id: string;
@@ -106,10 +106,12 @@ export function parseNetworkRequest(body: PluginBody): NetworkRequest {
       hint: 'create it with --ipam-driver weir, and with --ipv6 where it has --ipv4=false',
     });
   }
+  const ofNetwork = parseNetworkOptions(bodyObject(options, 'com.docker.network.generic'));
+  if (six.pools.length > 0) checkIpv6Mtu(ofNetwork);
   return {
     id,
     internal: isTrue(options['com.docker.network.internal']),
-    options: parseNetworkOptions(bodyObject(options, 'com.docker.network.generic')),
+    options: ofNetwork,
     pools,
     gateways: {
       ...(four.gateway !== undefined && { ipv4: four.gateway }),

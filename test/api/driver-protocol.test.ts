@@ -146,6 +146,12 @@ const refusals: { name: string; options: object; data?: object; says: RegExp }[]
     says: /pool 10\.210\.0\.0\/24 is not an IPv6 network/,
   },
   {
+    name: 'an MTU with which IPv6 does not work',
+    options: { 'com.docker.network.generic': { 'weir.mtu': '1279' } },
+    data: { IPv6Data: [{ Pool: 'fd00:210::/64' }] },
+    says: /option weir\.mtu: 1279 is not possible \(write 1280 or more/,
+  },
+  {
     name: 'an unknown option',
     options: { 'com.docker.network.generic': { parent: 'eth9' } },
     says: /"parent" \(weir knows weir\.isolation, /,

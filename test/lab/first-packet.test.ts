@@ -1,7 +1,7 @@
 /** Invariant 1: no packet of a container is forwarded before its policy is in place, however early it is sent. */
 import assert from 'node:assert/strict';
 import { setPolicy } from './api.ts';
-import { importLabImage } from './cast.ts';
+import { addressOf, importLabImage } from './cast.ts';
 import { LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 import { finish, send, startReceiver } from './probe.ts';
@@ -17,7 +17,7 @@ const firstPacket = lab(
   async (host) => {
     await importLabImage(host);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'lane');
+    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', 'lane');
     await setPolicy(host, [
       {
         endpointSelector: { matchLabels: { role: 'target' } },
@@ -31,13 +31,22 @@ const firstPacket = lab(
   },
 );
 
-/** Runs that many short-lived senders, a few at once; resolves to the number of datagrams their kernels took. */
-async function runs(host: LabHost, count: number, role: string, to: string): Promise<number> {
+/**
+ * Runs that many short-lived senders, a few at once and in both families by turns; resolves to the number of datagrams
+ * their kernels took.
+ */
+async function runs(host: LabHost, count: number, role: string, to: string[]): Promise<number> {
   let started = 0;
   let sent = 0;
   const worker = async (): Promise<void> => {
     while (started++ < count) {
-      const stream = { tag: role[0] ?? '', to, port: 9000, count: DATAGRAMS, intervalUs: 1000 };
+      const stream = {
+        tag: role[0] ?? '',
+        to: to[started % to.length] ?? '',
+        port: 9000,
+        count: DATAGRAMS,
+        intervalUs: 1000,
+      };
       const taken = await send(host, { network: 'lane', labels: [`role=${role}`] }, stream);
       sent += taken; // in a statement of its own: others add to it meanwhile
     }
@@ -49,7 +58,8 @@ async function runs(host: LabHost, count: number, role: string, to: string): Pro
 firstPacket.test(
   'every datagram of an allowed container arrives, its first one included; of a denied one none',
   async (host) => {
-    const to = await startReceiver(host, 'target', { network: 'lane', labels: ['role=target'], port: 9000 });
+    const options = { network: 'lane', labels: ['role=target'], port: 9000 };
+    const to = [await startReceiver(host, 'target', options), await addressOf(host, 'target', 'lane', 6)];
     const allowed = await runs(host, ALLOWED_RUNS, 'friend', to);
     const denied =
       (await runs(host, DENIED_RUNS / 2, 'enemy', to)) + (await runs(host, DENIED_RUNS / 2, 'silenced', to));

@@ -53,7 +53,12 @@ function selects(selector: Selector, labels: Labels): boolean {
   );
 }
 
-function covers(section: Section, peer: Labels, port: number): boolean {
+export interface Service {
+  port: number;
+  protocol: 'TCP' | 'UDP';
+}
+
+function covers(section: Section, peer: Labels, { port, protocol }: Service): boolean {
   const endpoints = section.fromEndpoints ?? section.toEndpoints;
   const entities = section.fromEntities ?? section.toEntities;
   if (endpoints === undefined && entities === undefined && section.toPorts === undefined) return false;
@@ -63,20 +68,30 @@ function covers(section: Section, peer: Labels, port: number): boolean {
   const ports = section.toPorts?.flatMap((item) => item.ports);
   return (
     ports === undefined ||
-    ports.some((item) => port >= Number(item.port) && port <= (item.endPort ?? Number(item.port)))
+    ports.some(
+      (item) =>
+        (item.protocol === protocol || item.protocol === 'ANY') &&
+        port >= Number(item.port) &&
+        port <= (item.endPort ?? Number(item.port)),
+    )
   );
 }
 
 /** One direction of one subject towards a peer of its own network. */
-function admits(selected: { allow?: Section[]; deny?: Section[] }[], peer: Labels, port: number): boolean {
+function admits(
+  selected: { allow?: Section[]; deny?: Section[] }[],
+  peer: Labels,
+  service: Service,
+): boolean {
   const enforcing = selected.filter((rule) => rule.allow !== undefined || rule.deny !== undefined);
   if (enforcing.length === 0) return true;
-  const hit = (sections: Section[] = []): boolean => sections.some((section) => covers(section, peer, port));
+  const hit = (sections: Section[] = []): boolean =>
+    sections.some((section) => covers(section, peer, service));
   return !enforcing.some((rule) => hit(rule.deny)) && enforcing.some((rule) => hit(rule.allow));
 }
 
-/** Whether `source` may open a TCP connection to that port of `destination` on one network. */
-export function expected(rules: ModelRule[], source: Labels, destination: Labels, port: number): boolean {
+/** Whether `source` may open a connection to that service of `destination` on one network; addresses make no difference. */
+export function expected(rules: ModelRule[], source: Labels, destination: Labels, service: Service): boolean {
   const on = (labels: Labels): ModelRule[] => rules.filter((rule) => selects(rule.endpointSelector, labels));
   const sends = on(source).map(({ egress: allow, egressDeny: deny }) => ({
     ...(allow && { allow }),
@@ -86,7 +101,7 @@ export function expected(rules: ModelRule[], source: Labels, destination: Labels
     ...(allow && { allow }),
     ...(deny && { deny }),
   }));
-  return admits(sends, destination, port) && admits(receives, source, port);
+  return admits(sends, destination, service) && admits(receives, source, service);
 }
 
 /** A generator of numbers in [0, 1) that a seed repeats. */
@@ -125,6 +140,8 @@ export function randomRules(random: () => number, world: Record<string, string[]
           { port: '80', protocol: 'TCP' },
           { port: '81', protocol: 'TCP' },
           { port: '70', endPort: 80, protocol: 'TCP' },
+          { port: '80', protocol: 'UDP' },
+          { port: '81', endPort: 90, protocol: 'ANY' },
         ]),
       ],
     },

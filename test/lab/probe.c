@@ -8,6 +8,8 @@
  *                                                           four bytes at OFFSET count up
  *   probe mirror PORT                                       until SIGTERM; tells everyone who asks his own address
  *   probe ask tcp|udp ADDRESS PORT                          prints who answered, and what: "192.0.2.1 198.51.100.7"
+ *   probe echo PORT PORT                                    sends back to whoever sends, until SIGTERM
+ *   probe reach ADDRESS PORT...                             a datagram to each; "ADDRESS PORT" for each that answers
  * The first three print one line of JSON at their end: {"sent":n}, or for each tag seen {"received":n,"last":number}.
  */
 #include <arpa/inet.h>
@@ -21,6 +23,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define ASKED_MAX 64
+#define PATIENCE_MS 1500
 
 struct datagram {
 	char tag;
@@ -80,20 +85,26 @@ static int send_all(char **argument, int fresh)
 	return 0;
 }
 
+/* In both families: an IPv4 address arrives as ::ffff:a.b.c.d. */
+static void bound_to(int fd, const char *port)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons(atoi(port)) };
+
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
+		perror("bind");
+		exit(1);
+	}
+}
+
 static int receive_all(char **argument)
 {
-	/* both families: an IPv4 address arrives as ::ffff:a.b.c.d */
-	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons(atoi(argument[0])) };
 	static struct tally tally[128];
 	struct datagram datagram;
 	const char *separator = "{";
 	int size = 8 << 20, fd = open_socket(AF_INET6);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
-		perror("bind");
-		return 1;
-	}
+	bound_to(fd, argument[0]);
 	while (!stopped) {
 		struct tally *of;
 
@@ -110,6 +121,72 @@ static int receive_all(char **argument)
 		separator = ",";
 	}
 	printf("%s}\n", separator[0] == '{' ? "{" : "");
+	return 0;
+}
+
+/* Sends back to whoever sends, on two ports. */
+static int echo_all(char **port)
+{
+	struct pollfd at[2];
+
+	for (int i = 0; i < 2; i++) {
+		at[i] = (struct pollfd){ .fd = open_socket(AF_INET6), .events = POLLIN };
+		bound_to(at[i].fd, port[i]);
+	}
+	while (!stopped && poll(at, 2, -1) > 0) {
+		for (int i = 0; i < 2; i++) {
+			struct sockaddr_in6 from;
+			socklen_t size = sizeof(from);
+			char data[64];
+			ssize_t length;
+
+			if (!at[i].revents)
+				continue;
+			length = recvfrom(at[i].fd, data, sizeof(data), 0, (struct sockaddr *)&from, &size);
+			if (length >= 0)
+				sendto(at[i].fd, data, length, 0, (struct sockaddr *)&from, size);
+		}
+	}
+	return 0;
+}
+
+/* An IPv4 address as IPv6 sockets write it. */
+static struct sockaddr_in6 address_of(const char *text, const char *port)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_port = htons(atoi(port)) };
+	char mapped[64];
+
+	snprintf(mapped, sizeof(mapped), "::ffff:%s", text);
+	if (inet_pton(AF_INET6, strchr(text, ':') ? text : mapped, &to.sin6_addr) != 1)
+		fprintf(stderr, "%s is no address\n", text);
+	return to;
+}
+
+/* A datagram to each, all at once; says which were answered: "ADDRESS PORT" a line. */
+static int reach_all(char **argument, int count)
+{
+	struct pollfd at[ASKED_MAX];
+	int open = 0;
+
+	for (int i = 0; i < count; i++) {
+		struct sockaddr_in6 to = address_of(argument[2 * i], argument[2 * i + 1]);
+
+		at[i] = (struct pollfd){ .fd = open_socket(AF_INET6), .events = POLLIN };
+		if (!connect(at[i].fd, (struct sockaddr *)&to, sizeof(to)) && send(at[i].fd, "?", 1, 0) == 1)
+			open++;
+	}
+	while (open && poll(at, count, PATIENCE_MS) > 0) {
+		for (int i = 0; i < count; i++) {
+			char data[64];
+
+			if (at[i].fd < 0 || !at[i].revents)
+				continue;
+			if (recv(at[i].fd, data, sizeof(data), 0) == 1)
+				printf("%s %s\n", argument[2 * i], argument[2 * i + 1]);
+			at[i].fd = -1; /* poll leaves it out */
+			open--;
+		}
+	}
 	return 0;
 }
 
@@ -258,6 +335,10 @@ int main(int count, char **argument)
 		return send_all(argument + 2, count > 7);
 	if (count == 3 && !strcmp(argument[1], "receive"))
 		return receive_all(argument + 2);
+	if (count == 4 && !strcmp(argument[1], "echo"))
+		return echo_all(argument + 2);
+	if (count >= 4 && count <= 2 + 2 * ASKED_MAX && !strcmp(argument[1], "reach"))
+		return reach_all(argument + 2, (count - 2) / 2);
 	if (count >= 6 && !strcmp(argument[1], "raw"))
 		return send_raw(argument + 2);
 	if (count == 3 && !strcmp(argument[1], "mirror"))
@@ -266,6 +347,6 @@ int main(int count, char **argument)
 		return ask(strcmp(argument[2], "udp") ? SOCK_STREAM : SOCK_DGRAM, argument[3], atoi(argument[4]));
 	fprintf(stderr,
 		"usage: probe send TAG ADDRESS PORT COUNT INTERVAL_US [fresh] | receive PORT | raw DEVICE COUNT "
-		"OFFSET FRAME... | mirror PORT | ask tcp|udp ADDRESS PORT\n");
+		"OFFSET FRAME... | mirror PORT | ask tcp|udp ADDRESS PORT | echo PORT PORT | reach ADDRESS PORT...\n");
 	return 2;
 }
