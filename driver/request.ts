@@ -16,7 +16,12 @@ import {
 } from '../base/index.ts';
 import { parsePortRequests } from './port-request.ts';
 import { onLinkPrefix } from './static-routes.ts';
-import { checkEndpointOptions, checkIpv6Mtu, type NetworkOptions, parseNetworkOptions } from './network-options.ts';
+import {
+  checkEndpointOptions,
+  checkIpv6Mtu,
+  type NetworkOptions,
+  parseNetworkOptions,
+} from './network-options.ts';
 
 export interface NetworkRequest {
   id: string;
