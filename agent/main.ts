@@ -19,9 +19,6 @@ async function run(argv: string[]): Promise<void> {
     process.exit(1);
   });
   const agent = await Agent.start({ config, settings, log });
-  process.stdout.write(
-    `weir agent ${VERSION} is ready: plugin ${config.pluginSocket}, API ${config.runDir}/weir.sock\n`,
-  );
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
       log.info('stopping, the datapath stays', { signal });
@@ -31,6 +28,9 @@ async function run(argv: string[]): Promise<void> {
       );
     });
   }
+  process.stdout.write(
+    `weir agent ${VERSION} is ready: plugin ${config.pluginSocket}, API ${config.runDir}/weir.sock\n`,
+  );
 }
 
 try {
