@@ -123,7 +123,7 @@ async function startAgent(state: string, folder: string): Promise<void> {
   };
   const flags = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
   const agent = spawn('unshare', ['--net', process.execPath, MAIN, 'agent', ...flags], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'],
   });
   const ended = once(agent, 'exit');
   const [said] = (await Promise.race([once(agent.stdout, 'data'), ended])) as [unknown];
@@ -169,9 +169,5 @@ test(`the power cut ${ROUNDS} times while it writes, the store loses nothing tha
   await store.close();
   await startAgent(path.dirname(file), disk.mountPoint);
   assert.ok(writes > ROUNDS, `only ${writes} writes`);
-  assert.deepEqual(readdirSync(path.dirname(file)).toSorted(), [
-    'store.json',
-    'store.json.journal',
-    'store.json.lock',
-  ]);
+  assert.deepEqual(readdirSync(path.dirname(file)).toSorted(), ['store.json', 'store.json.journal']);
 });
