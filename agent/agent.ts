@@ -195,6 +195,7 @@ export class Agent {
       nativeCidrs: config.nativeCidr,
       nodeAddresses,
       context: { mode: config.policyMode, spaceOf: (name) => networks.spaceOf(name) ?? 0 },
+      audit: config.policyAuditMode === 'enable',
       labelsOf: (identity) => identities.get(identity)?.labels ?? [],
     });
     this.#ends.add('datapath', () => datapath.close());

@@ -111,6 +111,14 @@ export function importRequestOf(request: Request): { files: api.PolicySource[]; 
   return { files, replaceAll };
 }
 
+const AUDIT_MODES: readonly unknown[] = ['enable', 'disable'];
+
+export function optionsOf(request: Request): api.Options {
+  const { policyAuditMode: mode } = objectAt(jsonOf(request).value, '$', ['policyAuditMode']);
+  if (!AUDIT_MODES.includes(mode)) throw badRequest('$.policyAuditMode must be enable or disable');
+  return { policyAuditMode: mode as api.Options['policyAuditMode'] };
+}
+
 const WAYS = ['labels', 'endpoint', 'identity', 'address'];
 
 function partyAt(value: unknown, path: string): api.TraceParty {

@@ -14,7 +14,7 @@ function endpoint(change: Pick<api.Endpoint, 'id'> & Partial<api.Endpoint>): api
     mac: `02:42:0a:d2:00:0${change.id}`,
     identity: { id: 256 + change.id, labels: [`container:id=app${change.id}`, 'weir:network=app-net'] },
     state: 'ready',
-    policy: { ingress: true, egress: false, revision: 1 },
+    policy: { ingress: true, egress: false, revision: 1, audit: false },
     interface: `weir${change.id}`,
     ...change,
   };
@@ -125,6 +125,11 @@ const inspect: Omit<AgentState, 'bpf' | 'flows' | `${string}Policy` | 'policy' |
   }),
   version: () => ({ version: '0.1.0', api: 'v1', node: '20.20.2', kernel: '6.6.0' }),
   config: () => [{ name: 'policy-mode', value: 'default', source: 'default' }],
+  setConfig: ({ policyAuditMode }) => [
+    { name: 'policy-audit-mode', value: policyAuditMode, source: 'runtime' },
+  ],
+  endpointOptions: () => ({ policyAuditMode: 'disable' }),
+  setEndpointOptions: (_key, options) => options,
   endpoints: () => sampleEndpoints,
   identities: () => [
     { id: 1, labels: ['reserved:host'], endpoints: 0 },

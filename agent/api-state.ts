@@ -12,7 +12,13 @@ export interface AgentState {
   status(): Answer<api.Status>;
   version(): Answer<api.Version>;
   config(): Answer<api.Setting[]>;
+  /** The settings after the change. */
+  setConfig(options: api.Options): Answer<api.Setting[]>;
   endpoints(): Answer<api.Endpoint[]>;
+  /** Options of one endpoint, by Docker's id. */
+  endpointOptions(key: string): Answer<api.Options>;
+  /** In force and durable when it resolves. */
+  setEndpointOptions(key: string, options: api.Options): Answer<api.Options>;
   identities(): Answer<api.Identity[]>;
   /** The rules that carry all of `labels`; every rule if there are none. */
   policy(labels: string[]): Answer<api.Policy>;

@@ -26,7 +26,9 @@ const trace = {
 };
 const files = { files: [{ name: 'a.json', text: '[]' }] };
 
-type Method = 'get' | 'put' | 'post' | 'delete';
+type Method = 'get' | 'put' | 'post' | 'patch' | 'delete';
+
+const audit = { policyAuditMode: 'enable' };
 
 /** One request per answer that the API gives; `want` is a part of the answer. */
 const CASES: { method: Method; path: string; url?: string; body?: object; status?: number; want?: object }[] =
@@ -34,6 +36,21 @@ const CASES: { method: Method; path: string; url?: string; body?: object; status
     { method: 'get', path: '/v1/status', want: { state: 'ok' } },
     { method: 'get', path: '/v1/version' },
     { method: 'get', path: '/v1/config' },
+    { method: 'patch', path: '/v1/config', body: audit, want: { length: 1 } },
+    { method: 'patch', path: '/v1/config', body: { policyAuditMode: 'on' }, status: 400 },
+    { method: 'patch', path: '/v1/config', body: { colour: 'red' }, status: 400 },
+    ...(['get', 'patch'] as const).map((method) => ({
+      ...{ method, path: '/v1/endpoints/{id}/config', url: '/v1/endpoints/app1/config' },
+      ...(method === 'patch' && { body: audit }),
+      want: { policyAuditMode: method === 'patch' ? 'enable' : 'disable' },
+    })),
+    {
+      method: 'patch',
+      path: '/v1/endpoints/{id}/config',
+      url: '/v1/endpoints/9/config',
+      body: audit,
+      status: 404,
+    },
     { method: 'get', path: '/v1/networks' },
     { method: 'get', path: '/v1/ipam' },
     { method: 'get', path: '/v1/ips' },

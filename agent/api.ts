@@ -7,6 +7,7 @@ import {
   importRequestOf,
   integer,
   labelsOf,
+  optionsOf,
   policyBody,
   queryOf,
   single,
@@ -49,6 +50,14 @@ function inspectRoutes(app: Express, state: AgentState): void {
     '/v1/config',
     plain(() => state.config()),
   );
+  app.patch(
+    '/v1/config',
+    smallBody,
+    answer((request) => {
+      queryOf(request, []);
+      return state.setConfig(optionsOf(request));
+    }),
+  );
   app.get(
     '/v1/networks',
     plain(() => state.networks()),
@@ -78,6 +87,19 @@ function endpointRoutes(app: Express, state: AgentState): void {
       queryOf(request, []);
       return selectEndpoint(await state.endpoints(), pathOf(request));
     }),
+  );
+  const keyOf = async (request: Request): Promise<string> => {
+    queryOf(request, []);
+    return selectEndpoint(await state.endpoints(), pathOf(request)).endpointId;
+  };
+  app.get(
+    '/v1/endpoints/:id/config',
+    answer(async (request) => state.endpointOptions(await keyOf(request))),
+  );
+  app.patch(
+    '/v1/endpoints/:id/config',
+    smallBody,
+    answer(async (request) => state.setEndpointOptions(await keyOf(request), optionsOf(request))),
   );
   app.get(
     '/v1/identities',

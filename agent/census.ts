@@ -4,6 +4,8 @@ import { RESERVED } from '../identity/index.ts';
 import type { Peer } from '../policy/index.ts';
 import type { Parts } from './parts.ts';
 
+const PROTOCOLS = { tcp: 6, udp: 17 };
+
 /** A container's place at an address. */
 interface Place {
   peer: Peer;
@@ -14,6 +16,8 @@ interface Place {
 export class Census {
   /** The host, the world and the identity of every endpoint, each once. */
   readonly peers: readonly Peer[];
+  /** Ports of containers that are ports of the host too, by identity. */
+  readonly published = new Map<number, { protocol: number; port: number }[]>();
   readonly #labelsOf: (identity: number) => string[];
   readonly #names = new Map<number, Set<string>>();
   readonly #places = new Map<string, Place>();
@@ -29,14 +33,26 @@ export class Census {
     };
     peerOf(RESERVED.host);
     peerOf(RESERVED.world);
-    for (const { identity, ipv4, endpointId = 0, containerName } of endpoints.list()) {
+    for (const { identity, ipv4, ipv6, endpointId = 0, containerName } of endpoints.list()) {
       if (identity === 0) continue;
-      this.#places.set(ipv4, { peer: peerOf(identity), endpointId, containerName });
+      const place = { peer: peerOf(identity), endpointId, containerName };
+      for (const address of [ipv4, ipv6]) if (address !== '') this.#places.set(address, place);
       const names = this.#names.get(identity) ?? new Set();
       this.#names.set(identity, containerName === '' ? names : names.add(containerName));
     }
     for (const { owner } of datapath.endpoints.list()) if (owner?.noWorld) this.#internal.add(owner.identity);
     this.peers = [...known.values()];
+    this.#readPorts(endpoints.list(), datapath);
+  }
+
+  #readPorts(endpoints: readonly { key: string; identity: number }[], { services }: Parts['datapath']): void {
+    const identities = new Map(endpoints.map(({ key, identity }) => [key, identity]));
+    for (const { key, protocol, port } of services.list()) {
+      const identity = identities.get(key);
+      if (identity === undefined) continue;
+      const ports = this.published.get(identity) ?? [];
+      this.published.set(identity, [...ports, { protocol: PROTOCOLS[protocol], port }]);
+    }
   }
 
   /** Whether all networks of an identity are internal. */

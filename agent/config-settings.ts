@@ -96,6 +96,12 @@ export const SETTINGS = {
     'default',
     oneOf('default', 'always', 'never'),
   ),
+  policyAuditMode: setting(
+    '<enable|disable>',
+    'whether what policy denies passes and is only told',
+    'disable',
+    oneOf('enable', 'disable'),
+  ),
   labels: setting(
     '<spec>',
     'which container labels make the identity, as in "team app !build"',

@@ -43,6 +43,7 @@ test('the defaults are those of the contract', () => {
     bpffs: '/sys/fs/bpf',
     scope: 'local',
     policyMode: 'default',
+    policyAuditMode: 'disable',
     labels: '',
     labelPrefixFile: undefined,
     imageLabels: 'count',

@@ -21,7 +21,7 @@ function connection(change: Partial<Connection>): Connection {
   return {
     ...{ source: ADDRESSES.client, sourcePort: 40_000, destination: ADDRESSES.web, destinationPort: 80 },
     ...{ protocol: 6, sourceIdentity: 301, destinationIdentity: 300, expiresSeconds: 9, generation: 1 },
-    ...{ replied: true, closing: false },
+    ...{ replied: true, closing: false, published: false, message: 0 },
     ...change,
   };
 }
@@ -29,7 +29,7 @@ function connection(change: Partial<Connection>): Connection {
 function partsWith(connections: Connection[]): Parts {
   const endpoints = NAMES.map((name, at) => {
     const identity = IDENTITIES[name];
-    return { endpointId: at + 1, containerName: name, ipv4: ADDRESSES[name], identity };
+    return { key: name, endpointId: at + 1, containerName: name, ipv4: ADDRESSES[name], ipv6: '', identity };
   });
   const owned = endpoints.map(({ identity }) => ({ owner: { identity, noWorld: identity === 302 } }));
   const spaces: Record<string, number> = { app: 2, inner: 3 };
@@ -37,6 +37,7 @@ function partsWith(connections: Connection[]): Parts {
     endpoints: { list: () => endpoints },
     datapath: {
       endpoints: { list: () => owned },
+      services: { list: () => [{ key: 'web', protocol: 'tcp', port: 8080 }] },
       conntrack: { list: () => Promise.resolve(connections) },
       enforcement: { context: { mode: 'default', spaceOf: (name: string) => spaces[name] ?? 0 } },
     },
@@ -66,6 +67,7 @@ test('containers are told by their names, what is outside by what it is', async 
   });
   assert.deepEqual(lines, [
     'reserved:host > web any- any denied',
+    'reserved:world > web TCP- 8080 denied',
     'web > web any- any denied',
     'client+twin > web any-TCP any denied',
     'client+twin > web TCP- 0-79 denied',
@@ -79,6 +81,7 @@ test('live connections that would end or go on are told with both ends', async (
     connection({ destinationPort: 443 }),
     connection({ source: '10.0.0.9', sourceIdentity: 1 }),
     connection({ protocol: 1, destinationPort: 4711 }),
+    connection({ source: '192.0.2.9', sourceIdentity: 2, destinationPort: 8080, published: true }),
     connection({
       source: ADDRESSES.web,
       sourceIdentity: 300,
@@ -94,7 +97,18 @@ test('live connections that would end or go on are told with both ends', async (
       ['TCP', 'client', 443, 'allowed', 'denied'],
       ['TCP', 'reserved:host', 80, 'allowed', 'denied'],
       ['ICMPv4', 'client', undefined, 'allowed', 'denied'],
+      ['TCP', 'reserved:world', 8080, 'allowed', 'denied'],
     ],
+  );
+});
+
+test('a message that is no echo is judged by its own type', async () => {
+  const ping = `[{endpointSelector: {matchLabels: {id: web}}, ingress: [{icmps: [{fields: [{type: Timestamp}]}]}]}]`;
+  const messages = [0, 13].map((message) => connection({ protocol: 1, destinationPort: 0, message }));
+  const { connections } = await preview(ping, messages);
+  assert.deepEqual(
+    connections.map(({ after }) => after),
+    ['denied'],
   );
 });
 

@@ -24,6 +24,7 @@ export async function previewOf(parts: Parts, plan: PolicyPlan): Promise<api.Pol
   const comparison = new PolicyComparison(plan, {
     peers: census.peers,
     context: parts.datapath.enforcement.context,
+    published: census.published,
   });
   const changes = new Shortlist<api.VerdictChange>();
   for (const batch of comparison.changes()) {
@@ -99,12 +100,13 @@ function peerView({ id, labels }: Peer, census: Census): api.PreviewPeer {
 }
 
 function endsOf(connection: Connection, census: Census): Parameters<PolicyComparison['ofConnection']>[0] {
-  const { source, destination, protocol, destinationPort } = connection;
+  const { source, destination, protocol, destinationPort, message, published } = connection;
   return {
     source: census.at(source, connection.sourceIdentity) ?? source,
     destination: census.at(destination, connection.destinationIdentity) ?? destination,
     protocol,
-    port: ECHO_REQUEST.get(protocol) ?? destinationPort,
+    port: message || (ECHO_REQUEST.get(protocol) ?? destinationPort),
+    published,
   };
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import type { api } from '../base/index.ts';
 import { compile, parsePolicy } from '../policy/index.ts';
 import type { Parts } from './parts.ts';
 import { faults } from './schema-check.ts';
@@ -15,7 +16,7 @@ const view = {
   ...{ key: 'e'.repeat(64), endpointId: 7, hostInterface: 'weir7', networkId: 'n1', network: 'app' },
   ...{ containerId: 'c'.repeat(64), containerName: 'web', ipv4: '10.210.0.9', ipv6: 'fd00::9' },
   mac: '02:42:0a:d2:00:09',
-  ...{ identity: 300, labels: [], state: 'ready' },
+  ...{ identity: 300, labels: [], state: 'ready', audit: false, ipv6: '' },
 };
 const network = {
   ...{ id: 'n1', name: 'app', space: 2, isolation: 'network', internal: false, gateway4: '169.254.1.1' },
@@ -33,7 +34,10 @@ const rules = parsePolicy(
 const parts = {
   identities: { get: (id: number) => ({ labels: LABELS.get(id) }), list: () => [] },
   datapath: {
-    ipcache: { rangeOf: (id: number) => (id === RANGE ? '192.0.2.0/24' : undefined) },
+    ipcache: {
+      rangeOf: (id: number) => (id === RANGE ? '192.0.2.0/24' : undefined),
+      sources: { host: [], cluster: [] },
+    },
     endpoints: {
       list: () => [
         { ...view, addresses: ['10.210.0.9', 'fd00::9'], owner: { identity: 300, containerName: 'web' } },
@@ -54,6 +58,7 @@ const parts = {
         },
       ],
     },
+    audit: false,
     object: {
       maps: {
         ipcache: { entries: () => [[{ prefixLength: 120, address: '192.0.2.0' }, { identity: RANGE }]] },
@@ -98,7 +103,7 @@ test('an endpoint with its identity and whether policy decides for it', async ()
   const [endpoint] = await state.endpoints();
   check('Endpoint', endpoint);
   assert.deepEqual(endpoint?.identity, { id: 300, labels: LABELS.get(300) });
-  assert.deepEqual(endpoint?.policy, { ingress: true, egress: false, revision: 4 });
+  assert.deepEqual(endpoint?.policy, { ingress: true, egress: false, revision: 4, audit: false });
 });
 
 test('networks with the MTU that their containers get; pools with their networks', async () => {
@@ -138,6 +143,33 @@ test('a trace knows who has no way to the world: whoever is on internal networks
   assert.equal(await verdictOf('container:id=web', 'weir:network=inner'), 'denied');
   assert.equal(await verdictOf('container:id=web', 'weir:network=inner', 'weir:network=app'), 'allowed');
   assert.equal(await verdictOf('container:id=web'), 'allowed');
+});
+
+test('audit of all, or of one endpoint, is what the views and traces say', async () => {
+  const settings: api.Setting[] = [{ name: 'policy-audit-mode', value: 'disable', source: 'default' }];
+  const audited = createState(parts, settings);
+  const query = {
+    source: { labels: ['id=x', 'weir:network=app'] },
+    destination: { identity: 1 },
+    dports: [],
+  };
+  assert.equal((await audited.tracePolicy(query)).verdict, 'denied');
+  assert.deepEqual(await audited.setConfig({ policyAuditMode: 'enable' }), [
+    { name: 'policy-audit-mode', value: 'enable', source: 'runtime' },
+  ]);
+  const result = await audited.tracePolicy(query);
+  check('TraceResult', result);
+  assert.deepEqual([result.verdict, result.egress, result.ingress], ['audited', 'audited', 'none']);
+  assert.match(result.reason, /no rule allows it \(Policy denied\); it passes all the same/);
+  assert.equal((await audited.endpoints())[0]?.policy.audit, true);
+  assert.deepEqual(await audited.endpointOptions(view.key), { policyAuditMode: 'disable' });
+  assert.deepEqual(await audited.setConfig({ policyAuditMode: 'disable' }), settings);
+  const own = { ...parts, endpoints: { list: () => [{ ...view, audit: true }] } } as unknown as Parts;
+  const one = createState(own, settings);
+  assert.deepEqual(await one.endpointOptions(view.key), { policyAuditMode: 'enable' });
+  for (const source of [{ endpoint: 'web' }, { address: view.ipv4 }])
+    assert.equal((await one.tracePolicy({ ...query, source })).verdict, 'audited');
+  assert.equal((await one.tracePolicy(query)).verdict, 'denied');
 });
 
 test('version and settings are what they are', async () => {

@@ -10,9 +10,10 @@ import { bpfViews } from './bpf-views.ts';
 import type { Parts } from './parts.ts';
 import { previewOf } from './policy-preview.ts';
 import { statusOf } from './status.ts';
-import { labelsOfSide } from './trace-side.ts';
+import { isAudited, labelsOfSide } from './trace-side.ts';
 import { VERSION } from './version.ts';
 
+const AUDIT_SETTING = 'policy-audit-mode';
 const NETWORK_PREFIX = `${NETWORK_LABEL}=`;
 
 /** `parts` are the running agent's; answers are what holds at the moment of the question. */
@@ -21,8 +22,17 @@ export function createState(parts: Parts, settings: api.Setting[]): AgentState {
   return {
     status: () => statusOf(parts),
     version: () => ({ version: VERSION, api: 'v1', node: process.version, kernel: release() }),
-    config: () => settings,
+    config: () => currentSettings(parts, settings),
+    setConfig: ({ policyAuditMode }) => {
+      parts.datapath.audit = policyAuditMode === 'enable';
+      return currentSettings(parts, settings);
+    },
     endpoints: () => endpointViews(parts),
+    endpointOptions: (key) => optionsOf(parts, key),
+    setEndpointOptions: async (key, { policyAuditMode }) => {
+      await parts.endpoints.setAudit(key, policyAuditMode === 'enable');
+      return optionsOf(parts, key);
+    },
     identities: () => parts.identities.list().map(({ id, labels, endpoints }) => ({ id, labels, endpoints })),
     policy: (labels) => ({
       revision: policy.revision,
@@ -43,6 +53,24 @@ export function createState(parts: Parts, settings: api.Setting[]): AgentState {
   };
 }
 
+/** As they were read at the start, but for what was changed since. */
+function currentSettings({ datapath }: Parts, settings: api.Setting[]): api.Setting[] {
+  const value = modeOf(datapath.audit);
+  return settings.map((setting) =>
+    setting.name === AUDIT_SETTING && setting.value !== value
+      ? { ...setting, value, source: 'runtime' }
+      : setting,
+  );
+}
+
+function optionsOf({ endpoints }: Parts, key: string): api.Options {
+  return { policyAuditMode: modeOf(endpoints.list().some((view) => view.key === key && view.audit)) };
+}
+
+function modeOf(audit: boolean): api.Options['policyAuditMode'] {
+  return audit ? 'enable' : 'disable';
+}
+
 function endpointViews({ endpoints, datapath, policy, labelsOf }: Parts): api.Endpoint[] {
   return endpoints.list().map((view) => {
     const enforced = datapath.enforcement.enforced(view.identity);
@@ -57,7 +85,12 @@ function endpointViews({ endpoints, datapath, policy, labelsOf }: Parts): api.En
       mac: view.mac,
       identity: { id: view.identity, labels: labelsOf(view.identity) },
       state: view.state,
-      policy: { ingress: enforced.ingress, egress: enforced.egress, revision: policy.revision },
+      policy: {
+        ingress: enforced.ingress,
+        egress: enforced.egress,
+        revision: policy.revision,
+        audit: view.audit || datapath.audit,
+      },
       interface: view.hostInterface ?? '',
     };
   });
@@ -135,9 +168,9 @@ function addressViews({ datapath, labelsOf }: Parts): api.Address[] {
 function traceOf(parts: Parts, asked: Required<api.TraceRequest>): api.TraceResult {
   const { datapath, networks } = parts;
   const { compiled, context } = datapath.enforcement;
-  const sideOf = (party: api.TraceParty): string[] => labelsOfSide(parts, party, () => endpointViews(parts));
-  const source = sideOf(asked.source);
-  const destination = sideOf(asked.destination);
+  const endpoints = endpointViews(parts);
+  const source = labelsOfSide(parts, asked.source, endpoints);
+  const destination = labelsOfSide(parts, asked.destination, endpoints);
   const internal = new Set(
     networks.list().flatMap(({ name, internal }) => (internal && name !== undefined ? [name] : [])),
   );
@@ -150,6 +183,8 @@ function traceOf(parts: Parts, asked: Required<api.TraceRequest>): api.TraceResu
     sourceNoWorld: isInternal(source),
     destinationNoWorld: isInternal(destination),
     publishedPorts: publishedPortsOf(parts, asked.destination),
+    sourceAudited: isAudited(parts, asked.source, endpoints),
+    destinationAudited: isAudited(parts, asked.destination, endpoints),
   };
   return trace(compiled, query, context);
 }

@@ -12,9 +12,12 @@ const LABELS = new Map([
   [0x1000001, ['cidr:192.0.2.0/24']],
 ]);
 const parts = {
-  endpoints: { list: () => [{ identity: 300, ipv4: '10.210.0.9', endpointId: 7, containerName: 'web' }] },
+  endpoints: {
+    list: () => [{ identity: 300, ipv4: '10.210.0.9', endpointId: 7, containerName: 'web', ipv6: '' }],
+  },
   datapath: {
     endpoints: { list: () => [] },
+    services: { list: () => [] },
     ipcache: { sources: { host: ['10.0.0.5', 'fe80::1'], cluster: ['10.210.0.0/16'] } },
   },
   labelsOf: (id: number) => LABELS.get(id) ?? [],
@@ -23,7 +26,7 @@ const endpoints = [
   { id: 7, containerName: 'web', identity: { id: 300, labels: WEB } },
 ] as unknown as api.Endpoint[];
 
-const labelsOf = (party: api.TraceParty): string[] => labelsOfSide(parts, party, () => endpoints);
+const labelsOf = (party: api.TraceParty): string[] => labelsOfSide(parts, party, endpoints);
 
 for (const { name, party, labels } of [
   { name: 'labels are what they are', party: { labels: ['a=1', 'b'] }, labels: ['a=1', 'b'] },

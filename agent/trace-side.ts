@@ -2,7 +2,7 @@
 import { UserError, cidrContains, familyOf, parseCidr } from '../base/index.ts';
 import type { api } from '../base/index.ts';
 import { RESERVED } from '../identity/index.ts';
-import { selectIdentity } from './api-select.ts';
+import { selectEndpoints, selectIdentity } from './api-select.ts';
 import { Census } from './census.ts';
 import type { Parts } from './parts.ts';
 
@@ -15,15 +15,29 @@ const ADDRESS_LABEL = 'cidr:';
 export function labelsOfSide(
   parts: Parts,
   { labels = [], endpoint, identity, address }: api.TraceParty,
-  endpoints: () => api.Endpoint[],
+  endpoints: readonly api.Endpoint[],
 ): string[] {
-  if (endpoint !== undefined) return selectIdentity(endpoints(), endpoint).labels;
+  if (endpoint !== undefined) return selectIdentity([...endpoints], endpoint).labels;
   if (identity !== undefined) return labelsOfNumber(parts, identity);
   if (address !== undefined) return labelsAt(parts, address);
   const [only = '', ...others] = labels;
   return others.length === 0 && only.startsWith(ADDRESS_LABEL)
     ? labelsAt(parts, only.slice(ADDRESS_LABEL.length))
     : labels;
+}
+
+/** Whether policy is only audited there; a side that is no endpoint is as all endpoints are. */
+export function isAudited(
+  { datapath }: Pick<Parts, 'datapath'>,
+  { endpoint, address }: api.TraceParty,
+  endpoints: readonly api.Endpoint[],
+): boolean {
+  const isAt = ({ ipv4, ipv6 }: api.Endpoint): boolean => address === ipv4 || address === ipv6;
+  const meant =
+    endpoint === undefined
+      ? endpoints.filter((each) => address !== undefined && isAt(each))
+      : selectEndpoints([...endpoints], endpoint);
+  return datapath.audit || (meant.length > 0 && meant.every(({ policy }) => policy.audit));
 }
 
 function labelsOfNumber({ labelsOf }: Parts, identity: number): string[] {

@@ -5,7 +5,8 @@ export type Health = 'ok' | 'warning' | 'failure';
 export type EndpointId = number;
 export type EndpointState = 'restoring' | 'creating' | 'waiting-for-identity' | 'ready' | 'disconnecting';
 export type ChangedVerdict = 'allowed' | 'denied';
-export type Judgement = 'allowed' | 'denied' | 'none';
+/** audited: denied, and let pass because policy is only audited */
+export type Judgement = 'allowed' | 'denied' | 'audited' | 'none';
 export type FlowType = 'drop' | 'trace' | 'policy-verdict';
 export type MonitorRecord = Flow | Lost;
 
@@ -43,7 +44,11 @@ export interface Setting {
   /** The flag without its dashes */
   name: string;
   value: string;
-  source: 'flag' | 'env' | 'file' | 'default';
+  source: 'flag' | 'env' | 'file' | 'default' | 'runtime';
+}
+export interface Options {
+  /** What policy denies passes and is only told */
+  policyAuditMode: 'enable' | 'disable';
 }
 export interface IdentityRef {
   id: number;
@@ -57,6 +62,8 @@ export interface EndpointPolicy {
   egress: boolean;
   /** The policy revision in force */
   revision: number;
+  /** What it denies passes and is only told, since this endpoint or all are audited */
+  audit: boolean;
 }
 export interface Endpoint {
   /** Small number, stable over agent restarts */
@@ -207,7 +214,8 @@ export interface TraceMatch {
   verdict: 'allow' | 'deny';
 }
 export interface TraceResult {
-  verdict: 'allowed' | 'denied' | 'redirected';
+  /** audited: denied, and let pass because policy is only audited */
+  verdict: 'allowed' | 'denied' | 'audited' | 'redirected';
   ingress: Judgement;
   egress: Judgement;
   matched: TraceMatch[];

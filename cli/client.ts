@@ -11,7 +11,7 @@ const ANSWER_TIMEOUT_MS = 60_000;
 export type Query = Record<string, string | number | readonly string[] | undefined>;
 
 interface Call {
-  method?: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  method?: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   query?: Query;
   body?: unknown;
   /** Longest silence; 0 for a stream. */

@@ -91,6 +91,9 @@ const ANSWERS: Answers = {
   'GET /v1/policy?labels=a&labels=b': { revision: 3, rules: [] },
   'DELETE /v1/policy?labels=a': { revision: 4, count: 1 },
   'DELETE /v1/policy?all=true': { revision: 5, count: 3 },
+  'GET /v1/endpoints/app1/config': { policyAuditMode: 'disable' },
+  'PATCH /v1/endpoints/app1/config': { policyAuditMode: 'enable' },
+  'PATCH /v1/config': [{ name: 'policy-audit-mode', value: 'enable', source: 'runtime' }],
   'POST /v1/policy/preview': preview,
   'POST /v1/policy/trace': trace,
   'GET /v1/policy/wait?revision=3&timeoutMs=360000': { revision: 3, reached: true },
@@ -146,7 +149,7 @@ Overall:   Warning`,
     out: `
 ENDPOINT   POLICY (ingress)   POLICY (egress)   IDENTITY   LABELS (source:key[=value])   IPv6      IPv4         STATUS   CONTAINER
            ENFORCEMENT        ENFORCEMENT
-4          Disabled           Disabled          261        weir:network=app-net                    10.210.0.4   ready    app3
+4          Disabled (Audit)   Disabled          261        weir:network=app-net                    10.210.0.4   ready    app3
 12         Enabled            Disabled          264        container:id=app1             fd00::2   10.210.0.2   ready    app1
                                                            weir:network=app-net`,
   },
@@ -210,6 +213,14 @@ Revision: 3`,
   { line: 'policy delete --all', out: '\nRevision: 5' },
   { line: 'policy wait 3', out: '\nRevision: 3' },
   { line: 'policy wait 9 --max-wait-time 1', code: 1, out: '\nRevision 9 is not enforced yet, 3 is' },
+  { line: 'endpoint config app1', out: '\nPolicyAuditMode:   Disabled' },
+  { line: 'endpoint config app1 PolicyAuditMode=enable', out: '\nPolicyAuditMode:   Enabled' },
+  {
+    line: 'config policyauditmode=Enabled',
+    out: `
+NAME                VALUE    SOURCE
+policy-audit-mode   enable   runtime`,
+  },
   {
     line: 'policy import - --dry-run',
     out: `
@@ -428,6 +439,25 @@ for (const [line, said] of [
     assert.deepEqual(agent.requests, []);
   });
 }
+
+for (const line of [
+  'config A=b',
+  'endpoint config app1 PolicyAuditMode=maybe',
+  'config PolicyAuditMode=enable x=y',
+]) {
+  test(`weir ${line} is refused`, async () => {
+    await using agent = await fakeAgent(ANSWERS);
+    assert.equal((await agent.weir(line)).code, 2);
+    assert.deepEqual(agent.requests, []);
+  });
+}
+
+test('an option is sent as it is meant', async () => {
+  await using agent = await fakeAgent(ANSWERS);
+  await agent.weir('endpoint config app1 PolicyAuditMode=disable');
+  const body = { policyAuditMode: 'disable' };
+  assert.deepEqual(agent.requests, [{ line: 'PATCH /v1/endpoints/app1/config', body }]);
+});
 
 test('a dry run that changes nothing says so, and sends what an import would', async () => {
   const calm = { ...preview, changes: [], connections: [], moreChanges: 0 };

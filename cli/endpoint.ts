@@ -4,6 +4,7 @@ import type { api } from '../base/index.ts';
 import { usage } from './command-error.ts';
 import { collect, type Context } from './context.ts';
 import { show, withOutput, type OutputOptions } from './output.ts';
+import { parseOptions } from './options.ts';
 import { facts, table } from './table.ts';
 
 interface Options extends OutputOptions {
@@ -23,13 +24,17 @@ const HEADERS = [
   'CONTAINER',
 ];
 
-const enforcement = (enforced: boolean): string => (enforced ? 'Enabled' : 'Disabled');
+/** As the field says it: a policy that is only audited enforces nothing. */
+function enforcement(enforced: boolean, { policy }: api.Endpoint): string {
+  if (!enforced) return 'Disabled';
+  return policy.audit ? 'Disabled (Audit)' : 'Enabled';
+}
 
 function row(endpoint: api.Endpoint): (string | number | string[])[] {
   return [
     endpoint.id,
-    enforcement(endpoint.policy.ingress),
-    enforcement(endpoint.policy.egress),
+    enforcement(endpoint.policy.ingress, endpoint),
+    enforcement(endpoint.policy.egress, endpoint),
     endpoint.identity.id,
     endpoint.identity.labels,
     endpoint.ipv6,
@@ -52,8 +57,8 @@ function block(endpoint: api.Endpoint): string {
     ['Interface', endpoint.interface],
     ['Identity', endpoint.identity.id],
     ['Labels', endpoint.identity.labels],
-    ['Policy ingress', enforcement(endpoint.policy.ingress)],
-    ['Policy egress', enforcement(endpoint.policy.egress)],
+    ['Policy ingress', enforcement(endpoint.policy.ingress, endpoint)],
+    ['Policy egress', enforcement(endpoint.policy.egress, endpoint)],
     ['Policy revision', endpoint.policy.revision],
   ]);
 }
@@ -94,8 +99,28 @@ function addGet(group: Command, context: Context): void {
     });
 }
 
+const optionsText = ({ policyAuditMode }: api.Options): string =>
+  facts([['PolicyAuditMode', policyAuditMode === 'enable' ? 'Enabled' : 'Disabled']]);
+
+function addConfig(group: Command, context: Context): void {
+  withOutput(group.command('config'))
+    .description('show or change the options of an endpoint; they go with it')
+    .argument('<id>', 'endpoint, as for get')
+    .argument('[option...]', 'PolicyAuditMode=enable or PolicyAuditMode=disable')
+    .action(async (id: string, given: string[], options: OutputOptions, command: Command) => {
+      const path = `/v1/endpoints/${encodeURIComponent(id)}/config`;
+      const client = context.client(command);
+      const found =
+        given.length === 0
+          ? await client.get<api.Options>(path)
+          : await client.call<api.Options>(path, { method: 'PATCH', body: parseOptions(given) });
+      await show(context.io, options, found, optionsText);
+    });
+}
+
 export function addEndpoint(program: Command, context: Context): void {
-  const group = program.command('endpoint').description('show endpoints');
+  const group = program.command('endpoint').description('show endpoints and set their options');
   addList(group, context);
   addGet(group, context);
+  addConfig(group, context);
 }

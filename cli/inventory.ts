@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { api } from '../base/index.ts';
 import type { Context } from './context.ts';
+import { parseOptions } from './options.ts';
 import { show, withOutput, type OutputOptions } from './output.ts';
 import { table } from './table.ts';
 
@@ -82,19 +83,29 @@ const addresses: List<api.Address> = {
     ),
 };
 
-const settings: List<api.Setting> = {
-  path: '/v1/config',
-  description: 'show the settings of the agent and where they come from',
-  human: (items) =>
-    table(
-      ['NAME', 'VALUE', 'SOURCE'],
-      items.map(({ name, value, source }) => [name, value, source]),
-    ),
-};
+const settingsText = (items: api.Setting[]): string =>
+  table(
+    ['NAME', 'VALUE', 'SOURCE'],
+    items.map(({ name, value, source }) => [name, value, source]),
+  );
+
+function addConfig(program: Command, context: Context): void {
+  withOutput(program.command('config'))
+    .description('show the settings of the agent and where they come from, or change one until its end')
+    .argument('[option...]', 'PolicyAuditMode=enable or PolicyAuditMode=disable')
+    .action(async (given: string[], options: OutputOptions, command: Command) => {
+      const client = context.client(command);
+      const found =
+        given.length === 0
+          ? await client.get<api.Setting[]>('/v1/config')
+          : await client.call<api.Setting[]>('/v1/config', { method: 'PATCH', body: parseOptions(given) });
+      await show(context.io, options, found, settingsText);
+    });
+}
 
 export function addInventory(program: Command, context: Context): void {
   addListCommand(program.command('network').description('show networks').command('list'), context, networks);
   addListCommand(program.command('ipam').description('show address pools').command('list'), context, pools);
   addListCommand(program.command('ip').description('show addresses').command('list'), context, addresses);
-  addListCommand(program.command('config'), context, settings);
+  addConfig(program, context);
 }

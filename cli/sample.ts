@@ -12,7 +12,7 @@ export const web: api.Endpoint = {
   mac: '02:42:0a:d2:00:02',
   identity: { id: 264, labels: ['container:id=app1', 'weir:network=app-net'] },
   state: 'ready',
-  policy: { ingress: true, egress: false, revision: 3 },
+  policy: { ingress: true, egress: false, revision: 3, audit: false },
   interface: 'weir12',
 };
 
@@ -23,7 +23,7 @@ export const client: api.Endpoint = {
   ipv4: '10.210.0.4',
   ipv6: '',
   identity: { id: 261, labels: ['weir:network=app-net'] },
-  policy: { ingress: false, egress: false, revision: 3 },
+  policy: { ingress: true, egress: false, revision: 3, audit: true },
   interface: 'weir4',
 };
 

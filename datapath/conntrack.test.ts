@@ -52,6 +52,8 @@ test('a connection reads from the one who asked, whichever end comes first in th
     expiresSeconds: forth?.expiresSeconds,
     replied: true,
     closing: false,
+    published: false,
+    message: 0,
   });
   assert.ok(Math.abs((forth?.expiresSeconds ?? 0) - seconds) <= 2);
   const { source, sourcePort, destination, destinationPort, replied, closing } = back!;

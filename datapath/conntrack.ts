@@ -25,6 +25,10 @@ export interface Connection {
   expiresSeconds: number;
   replied: boolean;
   closing: boolean;
+  /** It came in by a published port. */
+  published: boolean;
+  /** Type of an ICMP message that is no echo; 0 for everything else. */
+  message: number;
   generation: number;
 }
 
@@ -52,6 +56,8 @@ function connectionOf(key: CtKey, entry: CtEntry, now: number): Connection {
     expiresSeconds: Math.round(((entry.expires - now) * 2 ** 30) / 1e9),
     replied: (entry.flags & CtFlag.CT_REPLIED) !== 0,
     closing: (entry.flags & over) !== 0,
+    published: (entry.flags & CtFlag.CT_SERVICE) !== 0,
+    message: key.message,
     generation: entry.generation,
   };
 }

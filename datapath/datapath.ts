@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cidrContains, describeError, HostError, parseCidr } from '../base/index.ts';
 import type { Log } from '../base/index.ts';
-import { attachSockets, DatapathObject, TraceLevel } from '../bpf/index.ts';
+import { attachSockets, ConfigFlag, DatapathObject, TraceLevel } from '../bpf/index.ts';
 import { CidrIdentities, RESERVED } from '../identity/index.ts';
 import { hasFeature, holdPort, lockFolder, Netlink, portUser } from '../kernel/index.ts';
 import type { PolicyContext } from '../policy/index.ts';
@@ -34,6 +34,8 @@ export interface DatapathOptions {
   /** weir's own addresses on this host, one of each family that it has. */
   nodeAddresses: string[];
   context: PolicyContext;
+  /** What policy denies passes and is only told, for all endpoints. Default: no. */
+  audit?: boolean;
   /** Labels of an identity that an endpoint is given. */
   labelsOf: (identity: number) => string[];
   /** False: filters instead of links, as on a kernel without tcx; default: whether this kernel has it. */
@@ -134,6 +136,19 @@ export class Datapath {
     this.#sweep((address) => !live.has(address) && isOurs(address));
   }
 
+  /** What policy denies passes and is only told, from now on and for all endpoints. */
+  get audit(): boolean {
+    return ((this.object.maps.config.get(0)?.flags ?? 0) & ConfigFlag.CONFIG_AUDIT) !== 0;
+  }
+
+  set audit(audit: boolean) {
+    const { config } = this.object.maps;
+    const current = config.get(0);
+    if (current === undefined) return;
+    const others = current.flags & ~ConfigFlag.CONFIG_AUDIT;
+    config.set(0, { ...current, flags: audit ? others | ConfigFlag.CONFIG_AUDIT : others });
+  }
+
   createEndpoint(spec: EndpointSpec): Promise<Attachment> {
     return this.endpoints.create(spec);
   }
@@ -202,7 +217,7 @@ export class Datapath {
       uplink: before?.uplink ?? 0,
       natLow: first,
       natHigh: last,
-      flags: 0,
+      flags: this.#options.audit === true ? ConfigFlag.CONFIG_AUDIT : 0,
       netns: before?.netns ?? 0n,
     });
     if (before === undefined || before.natHigh === 0) return undefined;

@@ -35,6 +35,8 @@ export interface Owner {
   identity: number;
   spaces: number[];
   noWorld: boolean;
+  /** What its policy denies passes and is only told. */
+  audit?: true;
 }
 
 export interface Endpoint extends Attachment {
@@ -259,7 +261,9 @@ export class EndpointTable {
       identity: owner?.identity ?? 0,
       container: owner === undefined ? 0 : this.#containers.assign(endpoint.key, owner.containerId),
       id: endpoint.endpointId,
-      flags: owner?.noWorld === true ? EndpointFlag.ENDPOINT_NO_WORLD : 0,
+      flags:
+        (owner?.noWorld === true ? EndpointFlag.ENDPOINT_NO_WORLD : 0) |
+        (owner?.audit === true ? EndpointFlag.ENDPOINT_AUDIT : 0),
       mac: endpoint.mac,
       gatewayMac: endpoint.gatewayMac,
       spaces: owner?.spaces ?? [],

@@ -42,6 +42,8 @@ export interface Owner {
   identity: number;
   spaces: number[];
   noWorld: boolean;
+  /** What policy denies it passes and is only told. */
+  audit?: true;
 }
 
 /** What `-p` asks for. */

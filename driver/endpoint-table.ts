@@ -36,11 +36,16 @@ export class EndpointTable {
 
   /** Throws UserError ENDPOINT_UNKNOWN. */
   get(key: string, networkId: string): Endpoint {
+    const endpoint = this.known(key);
+    if (endpoint.networkId === networkId) return endpoint;
+    throw unknown(key);
+  }
+
+  /** Throws UserError ENDPOINT_UNKNOWN. */
+  known(key: string): Endpoint {
     const endpoint = this.#byKey.get(key);
-    if (endpoint?.networkId === networkId) return endpoint;
-    throw new UserError('ENDPOINT_UNKNOWN', `endpoint ${key.slice(0, 12)} is not known to weir`, {
-      hint: 'start the container again',
-    });
+    if (endpoint === undefined) throw unknown(key);
+    return endpoint;
   }
 
   all(): Endpoint[] {
@@ -105,4 +110,10 @@ export class EndpointTable {
       hint: 'choose another one, or none',
     });
   }
+}
+
+function unknown(key: string): UserError {
+  return new UserError('ENDPOINT_UNKNOWN', `endpoint ${key.slice(0, 12)} is not known to weir`, {
+    hint: 'start the container again',
+  });
 }

@@ -21,6 +21,8 @@ export interface Endpoint {
   sandbox?: string;
   /** Missing while Docker has not told whose it is. */
   container?: Container;
+  /** What policy denies it passes and is only told. */
+  audit?: true;
   /** Destinations given as static routes. */
   routes: string[];
   /** Ports of the host that lead here. */
@@ -66,6 +68,7 @@ export interface EndpointView {
   /** Ports of the host that lead here. */
   ports: PublishedPort[];
   state: EndpointState;
+  audit: boolean;
 }
 
 function stateOf({ state, owner }: Endpoint): EndpointState {
@@ -92,5 +95,6 @@ export function viewOf(endpoint: Endpoint, networkName: string): EndpointView {
     labels: [...labels],
     ports: ports.map((port) => ({ ...port })),
     state: stateOf(endpoint),
+    audit: endpoint.audit === true,
   };
 }

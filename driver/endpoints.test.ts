@@ -46,6 +46,7 @@ describe('a start', () => {
       labels: ['container:id=web', 'weir:network=app'],
       ports: [],
       state: 'ready',
+      audit: false,
     });
     const owner = {
       containerId: 'id-of-web',
@@ -415,6 +416,26 @@ describe('after a restart', () => {
     assert.equal(after.datapath.owners.get('web-app')?.identity, 5);
     assert.equal(after.endpoints.list()[0]?.state, 'waiting-for-identity');
   });
+});
+
+test('audit is the endpoint’s own: in force at once, kept over a restart, gone with the endpoint', async () => {
+  const host = await appHost();
+  await host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
+  await host.endpoints.setAudit('web-app', true);
+  assert.equal(host.datapath.owners.get('web-app')?.audit, true);
+  const after = fakeHost(host.records);
+  await after.networks.load();
+  await after.endpoints.restore();
+  assert.equal(after.datapath.owners.get('web-app')?.audit, true);
+  assert.equal(after.endpoints.list()[0]?.audit, true);
+  await after.endpoints.setAudit('web-app', false);
+  assert.equal(after.datapath.owners.get('web-app')?.audit, undefined);
+  await after.endpoints.setAudit('web-app', true);
+  await after.endpoints.leave('web-app');
+  await after.endpoints.remove('web-app');
+  await after.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
+  assert.equal(after.endpoints.list()[0]?.audit, false);
+  await assert.rejects(after.endpoints.setAudit('nobody', true), { code: 'ENDPOINT_UNKNOWN' });
 });
 
 test('a rename reaches the datapath and the record', async () => {

@@ -178,6 +178,17 @@ export class Endpoints {
     });
   }
 
+  /** In force and durable when it resolves; it goes with the endpoint. Throws UserError ENDPOINT_UNKNOWN. */
+  setAudit(key: string, audit: boolean): Promise<void> {
+    return this.#calls.run(key, async () => {
+      const endpoint = this.#table.known(key);
+      if (audit) endpoint.audit = true;
+      else delete endpoint.audit;
+      await this.#settle(endpoint.sandbox);
+      await this.#table.persist(endpoint);
+    });
+  }
+
   /** A container has a new name. */
   async rename(containerId: string, name: string): Promise<void> {
     const isOld = ({ container }: Endpoint): boolean =>

@@ -64,6 +64,7 @@ export class Sandboxes {
       containerName: member.container?.name ?? '',
       identity,
       ...shared,
+      ...(member.audit === true && { audit: true }),
     };
     if (sameOwner(member.owner, owner)) return;
     await datapath.activateEndpoint(member.key, owner);

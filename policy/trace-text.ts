@@ -8,7 +8,7 @@ import { describeParty } from './trace-party.ts';
 import type { Probe, SideTrace, TraceQuery } from './trace.ts';
 
 interface Outcome {
-  verdict: 'allowed' | 'denied';
+  verdict: 'allowed' | 'denied' | 'audited';
   probes: readonly Probe[];
   sides: readonly SideTrace[];
 }
@@ -19,7 +19,7 @@ export function reasonFor({ verdict, probes, sides }: Outcome): string {
   for (const side of sides) {
     for (const [at, decision] of side.decisions.entries()) {
       const isDenied = decision.verdict === 'deny' || side.noWorld;
-      if (isDenied !== (verdict === 'denied')) continue;
+      if (isDenied !== (verdict !== 'allowed')) continue;
       parts.push(`${side.direction} ${probes[at]?.text}: ${reasonOf(side, decision)}`);
     }
   }
@@ -32,12 +32,15 @@ function reasonOf(side: SideTrace, decision: Decision): string {
     return `the networks of the ${whose} are internal, nothing leads to the world or from it`;
   }
   if (side.resolution === undefined) return 'no policy on this side';
+  const audited = side.audited ? '; it passes all the same, since policy is only audited here' : '';
   if (decision.match === 'none') {
-    return isEnforced(side)
-      ? 'no rule allows it (Policy denied)'
-      : `the default isolation does not allow it (Policy denied)${wayIn(side)}`;
+    const who = isEnforced(side) ? 'no rule allows' : 'the default isolation does not allow';
+    const way = isEnforced(side) ? '' : wayIn(side);
+    return `${who} it (Policy denied)${way}${audited}`;
   }
-  if (decision.verdict === 'deny') return `rule ${decision.rule} denies it (Policy denied by denylist)`;
+  if (decision.verdict === 'deny') {
+    return `rule ${decision.rule} denies it (Policy denied by denylist)${audited}`;
+  }
   if (decision.published) return 'the default isolation lets published ports in';
   const who = decision.rule === 0 ? 'the default isolation' : `rule ${decision.rule}`;
   return `${who} allows it (${decision.match})`;

@@ -71,6 +71,17 @@ test('a deny rule is named', () => {
   });
 });
 
+test('what is only audited passes, and the reason is told; an internal network is no matter of policy', () => {
+  const denied = ask('id=app3', 'id=app1', { destinationAudited: true });
+  assert.deepEqual([denied.verdict, denied.ingress, denied.egress], ['audited', 'audited', 'none']);
+  assert.match(denied.reason, /^ingress 80\/TCP: no rule allows it \(Policy denied\); it passes/);
+  assert.equal(denied.lines.at(-1), 'Final verdict: AUDITED');
+  assert.equal(ask('id=app3', 'id=app1', { sourceAudited: true }).verdict, 'denied');
+  assert.equal(ask('id=app2', 'id=app1', { destinationAudited: true }).verdict, 'allowed');
+  const internal = { sourceNoWorld: true, sourceAudited: true, destinationAudited: true };
+  assert.equal(ask('id=app1', 'reserved:world', internal).verdict, 'denied');
+});
+
 test('of several ports all must be allowed', () => {
   const dports: TraceQuery['dports'] = [
     { port: 80, protocol: 'TCP' },

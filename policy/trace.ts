@@ -29,10 +29,13 @@ export interface TraceQuery {
   destinationNoWorld?: boolean;
   /** Ports of the destination that are published on the host: the way in from outside. */
   publishedPorts?: readonly TracePort[];
+  /** What the policy of the source denies is told, and passes. */
+  sourceAudited?: boolean;
+  destinationAudited?: boolean;
 }
 
-/** "none": no rule decides on this side, and the default isolation lets it pass; or there is no policy on it at all. */
-export type Judgement = 'allowed' | 'denied' | 'none';
+/** "audited": denied, and let pass since policy is only audited there. "none": no rule decides on this side, and the default isolation lets it pass; or there is no policy on it at all. */
+export type Judgement = 'allowed' | 'denied' | 'audited' | 'none';
 
 export interface TraceMatch {
   direction: Direction;
@@ -43,7 +46,7 @@ export interface TraceMatch {
 }
 
 export interface TraceResult {
-  verdict: 'allowed' | 'denied' | 'redirected';
+  verdict: 'allowed' | 'denied' | 'audited' | 'redirected';
   ingress: Judgement;
   egress: Judgement;
   matched: TraceMatch[];
@@ -66,6 +69,8 @@ export interface SideTrace {
   noWorld: boolean;
   /** By protocol number and port: from outside it is reached by published ports. */
   published: ReadonlySet<string>;
+  /** What it denies passes. */
+  audited: boolean;
 }
 
 /** Protocol numbers that a port of the query stands for. */
@@ -87,8 +92,7 @@ export function trace(policy: CompiledPolicy, query: TraceQuery, context: Policy
   if (probes.length === 0) probes.push({ text: 'any port', port: 0, protocols: [0] });
   const [egress, ingress] = judge(policy, parties, { probes, query });
   const matched = [egress, ingress].flatMap((side) => matchesOf(policy, side));
-  const allowed = egress.judgement !== 'denied' && ingress.judgement !== 'denied';
-  const result = { verdict: allowed ? 'allowed' : 'denied', probes, sides: [egress, ingress] } as const;
+  const result = { verdict: verdictOf(egress, ingress), probes, sides: [egress, ingress] };
   return {
     verdict: result.verdict,
     ingress: ingress.judgement,
@@ -97,6 +101,12 @@ export function trace(policy: CompiledPolicy, query: TraceQuery, context: Policy
     reason: reasonFor(result),
     lines: explain(policy, result, { query, context: parties.context }),
   };
+}
+
+function verdictOf(...sides: SideTrace[]): 'allowed' | 'denied' | 'audited' {
+  const judgements = sides.map(({ judgement }) => judgement);
+  if (judgements.includes('denied')) return 'denied';
+  return judgements.includes('audited') ? 'audited' : 'allowed';
 }
 
 function probeOf({ port, protocol }: TracePort): Probe {
@@ -127,6 +137,8 @@ function judge(policy: CompiledPolicy, parties: Parties, { probes, query }: Aske
   }
   egress.noWorld = query.sourceNoWorld === true && isOutside(destination.id);
   ingress.noWorld = query.destinationNoWorld === true && isOutside(source.id);
+  egress.audited = query.sourceAudited === true;
+  ingress.audited = query.destinationAudited === true;
   for (const side of [egress, ingress]) side.judgement = judgementOf(side);
   return [egress, ingress];
 }
@@ -147,6 +159,7 @@ function sideOf(direction: Direction, subject: Peer, peer: Peer, published: Read
     judgement: 'none',
     noWorld: false,
     published,
+    audited: false,
   };
 }
 
@@ -170,8 +183,9 @@ function ask(
   });
 }
 
-function judgementOf({ noWorld, decisions, resolution, direction }: SideTrace): Judgement {
-  if (noWorld || decisions.some((decision) => decision.verdict === 'deny')) return 'denied';
+function judgementOf({ noWorld, decisions, resolution, direction, audited }: SideTrace): Judgement {
+  if (noWorld) return 'denied';
+  if (decisions.some((decision) => decision.verdict === 'deny')) return audited ? 'audited' : 'denied';
   if (resolution === undefined) return 'none';
   const enforced = direction === 'ingress' ? resolution.ingressEnforced : resolution.egressEnforced;
   return enforced || decisions.some((decision) => decision.rule > 0) ? 'allowed' : 'none';

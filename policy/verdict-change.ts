@@ -2,8 +2,8 @@ import { cidrContains, parseCidr } from '../base/index.ts';
 import { CidrIdentities, type CidrIdentity, RESERVED, isEndpointIdentity } from '../identity/index.ts';
 import { type CompiledPolicy, compile, tellApart } from './compile.ts';
 import { decide } from './decide.ts';
-import { type Direction, PEER_ANY, type PolicyEntry } from './entry.ts';
-import { type Peer, type PolicyContext, classOf, sameNetwork } from './isolation.ts';
+import { type Direction, PEER_ANY, type PolicyEntry, type PortSet } from './entry.ts';
+import { type Peer, type PolicyContext, classOf, isOutside, spacesOf } from './isolation.ts';
 import { resolve } from './resolve.ts';
 import type { Rule } from './rule.ts';
 
@@ -31,17 +31,22 @@ const LAST_PORT = 65_535;
 export class PolicyComparison {
   readonly #ranges: readonly CidrIdentity[];
   readonly #peers: readonly Peer[];
+  readonly #published: ReadonlyMap<number, readonly Port[]>;
   readonly #was: Book;
   readonly #will: Book;
+  /** Directions of subjects in which the two do not say the same, and of these the places in the books. */
+  readonly #touched: ReadonlySet<string>;
   readonly #differing: ReadonlySet<string>;
 
   constructor(policies: { before: readonly Rule[]; after: readonly Rule[] }, at: Scene) {
     const [old, next] = [compile(policies.before), compile(policies.after)];
     this.#ranges = new CidrIdentities().follow([...new Set([...old.cidrs, ...next.cidrs])]);
     this.#peers = [...at.peers, ...this.#ranges];
+    this.#published = at.published ?? new Map();
     this.#was = new Book(tellApart(old, next.cidrs), this.#peers, at.context);
     this.#will = new Book(tellApart(next, old.cidrs), this.#peers, at.context);
     this.#differing = this.#was.differing(this.#will);
+    this.#touched = new Set([...this.#differing].map((key) => key.slice(0, key.lastIndexOf(' '))));
   }
 
   /** What would change, one source after the other. Addresses come as ranges, less the closer ranges within them. */
@@ -52,9 +57,9 @@ export class PolicyComparison {
   }
 
   /** Whether one connection may be, before and after; an end that is no peer is the range it lies in. */
-  ofConnection({ source, destination, protocol, port }: LiveConnection): { before: boolean; after: boolean } {
+  ofConnection({ source, destination, ...flow }: LiveConnection): { before: boolean; after: boolean } {
     const [from, to] = [this.#peerOf(source), this.#peerOf(destination)];
-    const isAllowedBy = (book: Book): boolean => isAllowed(book.sidesOf(from, to), protocol, port);
+    const isAllowedBy = (book: Book): boolean => isAllowed(book.sidesOf(from, to), flow);
     return { before: isAllowedBy(this.#was), after: isAllowedBy(this.#will) };
   }
 
@@ -67,10 +72,12 @@ export class PolicyComparison {
   }
 
   #compare(source: Peer, destination: Peer): VerdictChange[] {
-    if (!hasPolicy(source) && !hasPolicy(destination)) return [];
+    const directions = [`${source.id} egress`, `${destination.id} ingress`];
+    if (!directions.some((direction) => this.#touched.has(direction))) return [];
     const [old, next] = [this.#was.sidesOf(source, destination), this.#will.sidesOf(source, destination)];
     if (!old.some(({ keys }) => keys.some((key) => this.#differing.has(key)))) return [];
-    return compare(old, next).map((change) => ({ source, destination, ...change }));
+    const published = isOutside(source.id) ? (this.#published.get(destination.id) ?? []) : [];
+    return compare(old, next, published).map((change) => ({ source, destination, ...change }));
   }
 }
 
@@ -78,6 +85,14 @@ export class PolicyComparison {
 export interface Scene {
   peers: readonly Peer[];
   context: PolicyContext;
+  /** By identity: ports that whoever is outside reaches by ports of the host. */
+  published?: ReadonlyMap<number, readonly Port[]>;
+}
+
+interface Port {
+  /** IANA number. */
+  protocol: number;
+  port: number;
 }
 
 /** A connection that there is; an end outside is its address. */
@@ -87,6 +102,8 @@ export interface LiveConnection {
   /** IANA number, and the destination port or ICMP type. */
   protocol: number;
   port: number;
+  /** It came in by a published port. */
+  published?: boolean;
 }
 
 const WORLD: Peer = { id: RESERVED.world, labels: ['reserved:world'] };
@@ -99,6 +116,7 @@ function hasPolicy({ id }: Peer): boolean {
 class Book {
   readonly #entries = new Map<string, PolicyEntry[]>();
   readonly #context: PolicyContext;
+  readonly #spacesOf = new Map<number, number[]>();
 
   constructor(policy: CompiledPolicy, peers: readonly Peer[], context: PolicyContext) {
     this.#context = context;
@@ -127,11 +145,23 @@ class Book {
   }
 
   sideOf(direction: Direction, subject: Peer, peer: Peer): BookSide {
-    const near = sameNetwork(subject, peer, this.#context);
+    const near = this.#isNear(subject, peer);
     const numbers = [...new Set([peer.id, classOf(peer, near), PEER_ANY])];
     const keys = numbers.map((number) => `${subject.id} ${direction} ${number}`);
     const entries = keys.flatMap((key) => this.#entries.get(key) ?? []);
     return { direction, subject, peer, near, keys, entries };
+  }
+
+  /** As `sameNetwork`, with what networks mean looked up once. */
+  #isNear(subject: Peer, peer: Peer): boolean {
+    const others = this.#spaces(peer);
+    return this.#spaces(subject).some((space) => others.includes(space));
+  }
+
+  #spaces(peer: Peer): number[] {
+    let spaces = this.#spacesOf.get(peer.id);
+    if (spaces === undefined) this.#spacesOf.set(peer.id, (spaces = spacesOf(peer, this.#context)));
+    return spaces;
   }
 
   sidesOf(source: Peer, destination: Peer): BookSide[] {
@@ -149,21 +179,27 @@ interface BookSide {
   entries: PolicyEntry[];
 }
 
-function isAllowed(sides: BookSide[], protocol: number, port: number): boolean {
+function isAllowed(
+  sides: BookSide[],
+  flow: Pick<LiveConnection, 'protocol' | 'port' | 'published'>,
+): boolean {
   return sides.every(({ direction, subject, peer, near, entries }) => {
     if (!hasPolicy(subject)) return true;
-    return decide(entries, { direction, peer, sameNetwork: near, protocol, port }).verdict === 'allow';
+    return decide(entries, { direction, peer, sameNetwork: near, ...flow }).verdict === 'allow';
   });
 }
 
 type Change = Omit<VerdictChange, 'source' | 'destination'>;
 
-function compare(old: BookSide[], next: BookSide[]): Change[] {
+function compare(old: BookSide[], next: BookSide[], published: readonly Port[]): Change[] {
   const changes: Change[] = [];
-  for (const piece of pieces([...old, ...next].flatMap(({ entries }) => entries))) {
-    const asked = piece.protocol === 0 ? OTHER_PROTOCOL : piece.protocol;
-    const isOpen = isAllowed(next, asked, piece.first);
-    if (isAllowed(old, asked, piece.first) === isOpen) continue;
+  const cuts = published.map((port) => ({ ...port, portBits: 16 }));
+  for (const piece of pieces([...[...old, ...next].flatMap(({ entries }) => entries), ...cuts])) {
+    const [protocol, port] = [piece.protocol === 0 ? OTHER_PROTOCOL : piece.protocol, piece.first];
+    const isPublished = published.some((each) => each.protocol === protocol && each.port === port);
+    const flow = { protocol, port, published: isPublished };
+    const isOpen = isAllowed(next, flow);
+    if (isAllowed(old, flow) === isOpen) continue;
     const after = isOpen ? 'allowed' : 'denied';
     const previous = changes.at(-1);
     if (previous?.after === after && continues(previous, piece)) previous.last = piece.last;
@@ -184,7 +220,7 @@ interface Piece {
 }
 
 /** All ports of all protocols, cut so that no entry says two things within a piece. */
-function pieces(entries: readonly PolicyEntry[]): Piece[] {
+function pieces(entries: readonly PortSet[]): Piece[] {
   const starts = new Map<number, Set<number>>();
   for (const { protocol, port, portBits } of entries) {
     const cuts = starts.get(protocol) ?? new Set([0]);

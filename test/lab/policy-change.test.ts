@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
-import { importLabImage, remove, start } from './cast.ts';
-import { LabHost } from './host.ts';
+import { importLabImage, reaches, remove, start } from './cast.ts';
+import { LabHost, WEIR } from './host.ts';
 import { lab } from './lab-test.ts';
 import { finish, sendCommand, startReceiver } from './probe.ts';
 import type { Tally } from './probe.ts';
@@ -105,3 +105,42 @@ change.test('a new deny cuts a live TCP connection, its end lets it go on', asyn
   await until('words arrive again', async () => (await heard()) > atDeny, 20_000);
   await remove(host);
 });
+
+change.test(
+  'audit: what policy denies passes and is told, of one endpoint or of all, until it is ended',
+  async (host) => {
+    await setPolicy(host, [{ endpointSelector: target, ingress: [{ fromEndpoints: [friend] }] }]);
+    const web = await start(host, 'web', { network: NETWORK, labels: ['role=target'] });
+    await start(host, 'visitor', { network: NETWORK, labels: ['role=stranger'] });
+    const passes = (): Promise<boolean> => reaches(host, 'visitor', web);
+    const traced = async (): Promise<string> => {
+      const [source, destination] = ['visitor', 'web'].map((name) => ({
+        endpoint: `container-name:${name}`,
+      }));
+      const dports = [{ port: 80, protocol: 'TCP' }];
+      return (await ask<api.TraceResult>(host, '/v1/policy/trace', { source, destination, dports })).verdict;
+    };
+    assert.deepEqual([await passes(), await traced()], [false, 'denied']);
+    const told = host.machine.background([WEIR, 'monitor', '--type', 'policy-verdict', '-j']);
+    let events = '';
+    told.stdout?.on('data', (chunk: Buffer) => (events += chunk.toString()));
+    assert.match(await host.weir('endpoint', 'config', 'web', 'PolicyAuditMode=enable'), /Enabled/);
+    await until('an audited verdict is told', async () => {
+      assert.ok(await passes());
+      return /"verdict":"audited","reason":"Policy denied"/.test(events);
+    });
+    told.kill('SIGKILL');
+    assert.match(await host.weir('endpoint', 'list'), /Disabled \(Audit\)/);
+    await host.killAgent();
+    assert.equal(await passes(), true, 'without the agent');
+    await host.agent();
+    assert.deepEqual([await passes(), await traced()], [true, 'audited']);
+    await host.weir('endpoint', 'config', 'web', 'PolicyAuditMode=disable');
+    assert.deepEqual([await passes(), await traced()], [false, 'denied']);
+    await host.weir('config', 'PolicyAuditMode=enable');
+    assert.deepEqual([await passes(), await traced()], [true, 'audited']);
+    await host.weir('config', 'PolicyAuditMode=disable');
+    assert.deepEqual([await passes(), await traced()], [false, 'denied']);
+    await remove(host);
+  },
+);

@@ -60,13 +60,17 @@ const endsOf = (cast: Cast): fc.Arbitrary<[number | ModelPeer, number | ModelPee
     { weight: 1, arbitrary: fc.tuple(outsideOf(cast), place) },
   );
 const port = fc.constantFrom(1, 53, 63, 64, 79, 80, 81, 82, 127, 128, 443, 1023, 1024, 65_535);
-const flow: fc.Arbitrary<Flow> = fc.constantFrom(...CASTS).chain((cast) =>
-  fc.record({ ends: endsOf(cast), over: fc.constantFrom(...OVER), port }).map(({ ends, over, port }) => {
-    const [from, to] = ends;
+/** Messages that open a flow: echo requests, and those that have no answer. */
+const MESSAGES = { IPv4: [8, 8, 13, 80], IPv6: [128, 128, 8, 139] };
+const flow: fc.Arbitrary<Flow> = fc.constantFrom(...CASTS).chain((cast) => {
+  const { family } = cast;
+  const parts = { ends: endsOf(cast), over: fc.constantFrom(...OVER), port };
+  const type = fc.constantFrom(...MESSAGES[family]);
+  return fc.record({ ...parts, type }).map(({ ends: [from, to], over, port, type }) => {
     if (over !== 'ICMP') return { cast, from, to, protocol: over, port };
-    return { cast, from, to, protocol: cast.family === 'IPv4' ? over : 'ICMPv6', port: cast.icmp.echo };
-  }),
-);
+    return { cast, from, to, protocol: family === 'IPv4' ? over : 'ICMPv6', port: type };
+  });
+});
 
 /** Whoever is in a place is on a network, or not known yet. */
 const inhabitant = random.subject.filter((peer) => peer.kind !== 'endpoint' || peer.networks.length > 0);
@@ -115,6 +119,8 @@ interface Verdict {
 
 /** What the datapath decided, per side that it asked. */
 function datapath(flow: Flow): Partial<Record<Direction, Verdict>> {
+  // a message without an answer is the same flow each time
+  for (const [key] of [...rig.maps.ct.entries()]) rig.maps.ct.delete(key);
   const { where, packet } = packetOf(flow);
   const { events } = rig.send(where.program, where.device, packet.bytes(), where.from);
   const said = events.filter(({ type }) => type === VERDICT);
