@@ -147,8 +147,14 @@ int from_container(struct __sk_buff *skb)
 	if (action != FAST_MISS)
 		return action;
 	context = context_begin(skb, DIRECTION_EGRESS);
-	reason = context ? container_frame(skb, context) : DROP_NO_CONFIGURATION;
-	return reason ? drop(skb, context ? context->direction : DIRECTION_EGRESS, reason) : context->action;
+	if (!context)
+		return drop(skb, DIRECTION_EGRESS, DROP_NO_CONFIGURATION);
+	reason = container_frame(skb, context);
+	if (!reason)
+		return context->action;
+	drop(skb, context->direction, reason);
+	/* the gateway may have something to say to its sender */
+	return context->action ? context->action : TC_ACT_SHOT;
 }
 
 /* What a container sends never comes by the host's stack: somebody outside borrows its address, or one that is nobody's. */

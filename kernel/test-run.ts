@@ -6,7 +6,7 @@ export interface TestRun {
   /** A frame from its Ethernet header on, at least 14 bytes. */
   data: Buffer;
   /** Fields of the packet's __sk_buff; both interfaces must exist. */
-  context?: { mark?: number; ifindex?: number; ingressIfindex?: number };
+  context?: { mark?: number; ifindex?: number; ingressIfindex?: number; segmentSize?: number };
   /** How often to run, for timing; the packet keeps what each run did to it. */
   repeat?: number;
 }
@@ -37,7 +37,7 @@ const AT = {
 } as const;
 const OPTIONS_SIZE = 80;
 /** struct __sk_buff; the kernel refuses bytes set in fields that it does not take. */
-const SKB = { size: 192, mark: 8, ingressIfindex: 36, ifindex: 40 } as const;
+const SKB = { size: 192, mark: 8, ingressIfindex: 36, ifindex: 40, segments: 164, segmentSize: 176 } as const;
 /** Encapsulation may grow the frame. */
 const GROWTH = 512;
 
@@ -48,6 +48,8 @@ export function testRun(programFd: number, { data, context = {}, repeat = 1 }: T
   skb.writeUInt32LE(context.mark ?? 0, SKB.mark);
   skb.writeUInt32LE(context.ingressIfindex ?? 0, SKB.ingressIfindex);
   skb.writeUInt32LE(context.ifindex ?? 0, SKB.ifindex);
+  skb.writeUInt32LE(context.segmentSize ?? 0, SKB.segmentSize);
+  skb.writeUInt32LE(context.segmentSize ? Math.ceil(data.length / context.segmentSize) : 0, SKB.segments);
   const skbOut = Buffer.alloc(SKB.size);
   const options = Buffer.alloc(OPTIONS_SIZE);
   options.writeBigUInt64LE(BigInt(OPTIONS_SIZE));

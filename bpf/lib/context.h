@@ -44,9 +44,9 @@ struct context {
 	__u32 generation; /* read once: no packet sees two revisions of the policy */
 	__u32 epoch;	  /* read before any endpoint */
 	__u32 trace_level;
-	__u32 flags;	 /* enum config_flag */
-	__u32 expires;	 /* tick, of the connection */
-	__u32 action;	 /* what the entry program returns for an admitted packet */
+	__u32 flags;   /* enum config_flag */
+	__u32 expires; /* tick, of the connection */
+	__u32 action;  /* what the entry program returns; 0 where it refuses, unless the packet has become an answer */
 	__be16 nat_port; /* of the connection, 0 = not translated */
 	__be16 frontend_port;
 	__u8 ct_state;	 /* enum ct_state */

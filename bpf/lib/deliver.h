@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /* Ways on for a packet that may pass: into a container of this host, to the host's stack, out to the world. */
 #pragma once
-#include "rewrite.h"
+#include "too-big.h"
 
 /* AF_INET and AF_INET6; <sys/socket.h> is libc's. */
 #define FAMILY_IPV4 2
@@ -33,6 +33,17 @@ static __always_inline int deliver_host(struct context *context)
 	return 0;
 }
 
+/* How long it will be on the wire, where each of its segments is a packet; 0 = not known. */
+static __always_inline __u16 packet_length(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 length = skb->len;
+
+	if (skb->gso_segs)
+		length = packet->l4 + packet->l4_length + skb->gso_size;
+	length -= L3_OFFSET;
+	return length <= 0xffff ? length : 0;
+}
+
 /* The device that leads to the packet's destination. Returns 0 or a drop reason. */
 static __always_inline int route_find(struct __sk_buff *skb, const struct context *context, __u32 *ifindex)
 {
@@ -40,11 +51,11 @@ static __always_inline int route_find(struct __sk_buff *skb, const struct contex
 	/* an answer of a published port leaves as the host's */
 	const struct addr *source = context->translated ? &context->frontend : &packet->source;
 	struct bpf_fib_lookup fib = { .family = packet->is6 ? FAMILY_IPV6 : FAMILY_IPV4, .ifindex = skb->ifindex };
+	__u16 length = packet_length(skb, packet);
 	const struct config *config = config_get();
 
 	fib.l4_protocol = packet->protocol;
-	/* what is to be segmented yet fits by itself */
-	fib.tot_len = skb->gso_segs ? 0 : skb->len - L3_OFFSET;
+	fib.tot_len = length;
 	if (packet->is6) {
 		__builtin_memcpy(fib.ipv6_src, source, sizeof(fib.ipv6_src));
 		__builtin_memcpy(fib.ipv6_dst, &packet->destination, sizeof(fib.ipv6_dst));
@@ -64,6 +75,9 @@ static __always_inline int route_find(struct __sk_buff *skb, const struct contex
 	case BPF_FIB_LKUP_RET_UNREACHABLE:
 		return DROP_NO_UPLINK;
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		/* before 5.12 the answer had no size */
+		if (fib.mtu_result < length)
+			too_big_tell(skb, fib.mtu_result);
 		return DROP_FRAGMENTATION_NEEDED;
 	default:
 		return DROP_FIB_FAILED;

@@ -125,7 +125,7 @@ static __always_inline int drop(struct __sk_buff *skb, enum policy_direction dir
 {
 	const struct context *context = context_get();
 
-	metric_count(reason, direction, skb->len);
+	metric_count(reason, direction, context ? context->length : skb->len);
 	/* every interface says something to its neighbourhood when it comes up */
 	if (reason != DROP_MULTICAST || (context && context->trace_level >= TRACE_MAX))
 		event_send(EVENT_WORD(EVENT_DROP, reason, direction));

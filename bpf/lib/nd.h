@@ -63,10 +63,7 @@ static __always_inline bool nd_is_honest(struct __sk_buff *skb, const __u8 *mac)
 static __always_inline int nd_answer(struct __sk_buff *skb, struct context *context, const struct endpoint *endpoint,
 				     struct nd_frame *frame)
 {
-	/* of the pseudo header */
-	__be32 pseudo[2] = { bpf_htonl(ND_CHECKED), bpf_htonl(IPPROTO_ICMPV6) };
 	struct addr asked = frame->target, asker = frame->ip_source;
-	__s64 sum;
 
 	mac_copy(frame->destination, endpoint->mac);
 	mac_copy(frame->source, endpoint->gateway_mac);
@@ -79,11 +76,8 @@ static __always_inline int nd_answer(struct __sk_buff *skb, struct context *cont
 	frame->option = ND_TARGET_MAC;
 	frame->option_length = 1;
 	mac_copy(frame->option_mac, endpoint->gateway_mac);
-	sum = bpf_csum_diff(0, 0, pseudo, sizeof(pseudo), 0);
 	/* both addresses and the message lie one behind the other */
-	sum = bpf_csum_diff(0, 0, (void *)frame + ND_COVERED, sizeof(*frame) - ND_COVERED, sum);
-	sum = (sum & 0xffff) + (sum >> 16);
-	frame->check = ~(sum + (sum >> 16));
+	frame->check = checksum_of((void *)frame + ND_COVERED, sizeof(*frame) - ND_COVERED, pseudo_sum6(ND_CHECKED));
 	if (skb->len != sizeof(*frame) && bpf_skb_change_tail(skb, sizeof(*frame), 0) < 0)
 		return DROP_WRITE_ERROR;
 	if (bpf_skb_store_bytes(skb, 0, frame, sizeof(*frame), 0) < 0)

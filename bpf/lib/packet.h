@@ -99,9 +99,10 @@ struct packet {
 	__u8 is_error; /* an ICMP error, with a quoted packet in it */
 	__u8 fragment; /* enum fragment; a later one has no L4 header */
 	__u8 is6;
-	__u8 l4;       /* where its L4 header is */
-	__u8 inner_l4; /* of an ICMP error: where that of the quoted packet is */
-	__u8 unused[3];
+	__u8 l4;	/* where its L4 header is */
+	__u8 l4_length; /* of the L4 header */
+	__u8 inner_l4;	/* of an ICMP error: where the quoted packet has it */
+	__u8 unused[2];
 };
 
 /* `size` bytes of the frame at an offset, or NULL. */

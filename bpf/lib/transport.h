@@ -23,6 +23,7 @@ static __always_inline int parse_tcp(struct __sk_buff *skb, struct packet *packe
 	if (!flags || ((flags & TCP_FLAG_SYN_BIT) && (flags & (TCP_FLAG_FIN_BIT | TCP_FLAG_RST_BIT))))
 		return DROP_INVALID;
 	packet->tcp_flags = flags;
+	packet->l4_length = tcp->doff * 4;
 	packet->tuple.source_port = tcp->source;
 	packet->tuple.destination_port = tcp->dest;
 	return 0;
@@ -150,6 +151,7 @@ static __always_inline int parse_ports(struct __sk_buff *skb, struct packet *pac
 
 	if (!l4 || extent->l4 + size > extent->end)
 		return DROP_CT_INVALID_HEADER;
+	packet->l4_length = size;
 	packet->tuple.source_port = l4->source;
 	packet->tuple.destination_port = l4->destination;
 	return 0;

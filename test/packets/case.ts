@@ -18,6 +18,8 @@ export interface Where {
   device: string;
   /** What the host got it from, where it forwards it. */
   from?: string;
+  /** It is as many packets as it has segments of that size. */
+  segmentSize?: number;
 }
 
 export interface Case {
@@ -28,6 +30,10 @@ export interface Case {
   given?: (rig: Rig) => void;
   packet: Packet | Buffer;
   verdict: Verdict;
+  /** A refused packet that has become an answer to its sender. */
+  isAnswered?: boolean;
+  /** The kernel that it takes, and why. */
+  since?: [string, string];
   /** The frame afterwards, or how to tell it then; left out: as it came. */
   becomes?: Packet | Buffer | ((rig: Rig) => Packet);
   /** All events, in the words of `describeEvent`. */
@@ -76,7 +82,8 @@ export function describeEvent(event: Event): string {
   return `trace ${point?.replace('TRACE_', '')} ${direction}`;
 }
 
-function actionOf({ verdict, where }: Case): number {
+function actionOf({ verdict, where, isAnswered = false }: Case): number {
+  if (isAnswered) return ACTION.redirect;
   if (verdict === 'redirect' || verdict === 'answer') return ACTION.redirect;
   if (verdict === 'untouched' && where.program === 'from_uplink') return ACTION.next;
   return verdict === 'stack' || verdict === 'untouched' ? ACTION.ok : ACTION.shot;
@@ -110,7 +117,7 @@ function isTold({ verdict }: Case, rig: Rig): boolean {
 function checkVerdict(item: Case, sent: Sent, rig: Rig): void {
   const drops = sent.events.filter((event) => event.type === EVENT.drop);
   const reasons = drops.map((event) => dropReason(event.reason));
-  const isDrop = actionOf(item) === ACTION.shot && isTold(item, rig);
+  const isDrop = item.verdict in DropReason && isTold(item, rig);
   assert.deepEqual(reasons, isDrop ? [dropReason(DropReason[item.verdict as keyof typeof DropReason])] : []);
   assert.equal(sent.action, actionOf(item), `the program returned ${sent.action}`);
 }
@@ -139,11 +146,11 @@ function checkCounters({ before, after, direction, bytes }: Counted): void {
 function runCase(rig: Rig, item: Case): void {
   rig.reset();
   item.given?.(rig);
-  const { program, device, from } = item.where;
+  const { program, device } = item.where;
   const frame = bytesOf(item.packet);
   const reason = countedAs(item.verdict);
   const before = countersOf(rig, reason);
-  const sent = rig.send(program, device, frame, from);
+  const sent = rig.send(program, device, frame, item.where);
   checkVerdict(item, sent, rig);
   checkFrame(sent.bytes, outcomeOf(item, rig));
   // a drop is counted as of the side that denied, which its event names
@@ -161,13 +168,14 @@ export function runCases(cases: Case[], family?: string): void {
   if (rig === undefined) after(() => rig?.close());
   const here = (rig ??= new Rig());
   for (const item of cases) {
-    const options = item.where.from === undefined ? {} : needsLinux('5.15', 'ingress_ifindex of a test run');
+    const since = item.since ?? (item.where.from && (['5.15', 'ingress_ifindex of a test run'] as const));
+    const options = since ? needsLinux(...since) : {};
     test(family === undefined ? item.name : `${family}: ${item.name}`, options, () => runCase(here, item));
   }
 }
 
 /** Sends a packet that must pass, as a part of a case's given. */
 export function pass(rig: Rig, where: Where, packet: Packet): void {
-  const { action } = rig.send(where.program, where.device, packet.bytes(), where.from);
+  const { action } = rig.send(where.program, where.device, packet.bytes(), where);
   assert.notEqual(action, ACTION.shot, 'a packet of the preparation was dropped');
 }

@@ -292,14 +292,6 @@ for (const {
         verdict: 'DROP_FIB_FAILED',
       },
       {
-        name: 'a packet too large for the uplink is refused',
-        where: leaving(web),
-        given: (rig) => rig.setMtu(uplink.name, 1300),
-        packet: udp.payload(Buffer.alloc(1400)),
-        verdict: 'DROP_FRAGMENTATION_NEEDED',
-        check: (rig) => rig.setMtu(uplink.name, 1500),
-      },
-      {
         name: 'a packet at the end of its life takes no port',
         where: leaving(web),
         packet: tcp.ip({ ttl: 1 }),

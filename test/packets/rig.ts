@@ -142,12 +142,18 @@ export class Rig {
   }
 
   /** `from`: the device that the host got it from, where it forwards it. */
-  send(program: ProgramName, device: string, bytes: Buffer, from?: string): Sent {
+  send(
+    program: ProgramName,
+    device: string,
+    bytes: Buffer,
+    how: { from?: string; segmentSize?: number } = {},
+  ): Sent {
     this.events();
+    const { from, segmentSize = 0 } = how;
     const ingressIfindex = from === undefined ? 0 : this.ifindex(from);
     const { retval, data } = testRun(this.programFd(program), {
       data: bytes,
-      context: { ifindex: this.ifindex(device), ingressIfindex },
+      context: { ifindex: this.ifindex(device), ingressIfindex, segmentSize },
     });
     return { action: retval, bytes: data, events: this.events() };
   }

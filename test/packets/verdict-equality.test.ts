@@ -122,7 +122,7 @@ function datapath(flow: Flow): Partial<Record<Direction, Verdict>> {
   // a message without an answer is the same flow each time
   for (const [key] of [...rig.maps.ct.entries()]) rig.maps.ct.delete(key);
   const { where, packet } = packetOf(flow);
-  const { events } = rig.send(where.program, where.device, packet.bytes(), where.from);
+  const { events } = rig.send(where.program, where.device, packet.bytes(), where);
   const said = events.filter(({ type }) => type === VERDICT);
   const pairs = said.map(({ direction, reason, rule }: Event) => {
     return [direction === 1 ? 'ingress' : 'egress', { reason, rule }] as const;
