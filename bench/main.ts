@@ -9,6 +9,7 @@ import { pluginCalls } from './plugin-calls.ts';
 import { policyImport } from './policy-import.ts';
 import { policySize } from './policy-size.ts';
 import { formatReport, missed } from './report.ts';
+import { publishedPort } from './published-port.ts';
 import { roundTrip } from './round-trip.ts';
 import { Stage } from './stage.ts';
 import { stream } from './stream.ts';
@@ -19,6 +20,7 @@ const BENCHES: Record<string, { run: Bench; rounds: number }> = {
   stream: { run: stream, rounds: 21 },
   'round-trip': { run: roundTrip, rounds: 15 },
   'connect-rate': { run: connectRate, rounds: 15 },
+  'published-port': { run: publishedPort, rounds: 9 },
   'policy-import': { run: policyImport, rounds: 15 },
   'policy-size': { run: policySize, rounds: 11 },
   footprint: { run: footprint, rounds: 1 },
