@@ -189,6 +189,7 @@ export class Agent {
       log: log.child('datapath'),
       uplinks: config.uplink === undefined ? [] : [config.uplink],
       masqueradePorts: config.masqueradePorts,
+      mapSizes: config.bpfMapSize,
       clusterCidrs: () => [
         ...new Set([...clusterCidrs, ...networks.list().flatMap((network) => network.pools)]),
       ],

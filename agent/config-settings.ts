@@ -10,6 +10,7 @@ import {
   integerIn,
   interfaceName,
   listOf,
+  mapSizes,
   nodeName,
   oneOf,
   optional,
@@ -84,6 +85,12 @@ export const SETTINGS = {
   pluginSocket: setting('<path>', 'socket for dockerd', '/run/docker/plugins/weir.sock', socketPath),
   dockerSocket: setting('<path>', 'socket of dockerd', '/var/run/docker.sock', socketPath),
   bpffs: setting('<path>', 'BPF file system that holds the datapath', '/sys/fs/bpf', directory),
+  bpfMapSize: setting(
+    '<map=n,...>',
+    'entries of the datapath\'s maps, as in "ct=131072,policy=262144"',
+    '',
+    mapSizes,
+  ),
   scope: setting(
     '<scope>',
     "what Docker's networks are: local to this host, or global in a swarm",

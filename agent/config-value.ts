@@ -1,5 +1,6 @@
 /** Readers of single settings: text in, value out, or one line that says what would be right. */
 import { parseAddress, parseCidr, UserError } from '../base/index.ts';
+import { SIZABLE } from '../bpf/index.ts';
 
 /** Length of a host's IPv6 prefix. */
 export const NODE_PREFIX6 = 64;
@@ -82,6 +83,21 @@ export const interfaceName: Reader<string> = (text) => {
   if (/^[^\s/:]{1,15}$/.test(text) && text !== '.' && text !== '..') return text;
   throw invalid(`"${text}" is not the name of a network device`);
 };
+
+/** More than anybody has connections; the kernel allocates most of it at once. */
+const MOST_ENTRIES = 1 << 24;
+const LEAST_ENTRIES = 256;
+
+/** "ct=131072,policy=262144": how many entries maps have, by the names of the kernel. */
+export const mapSizes: Reader<Record<string, number>> = (text) =>
+  Object.fromEntries(
+    listOf((item): [string, number] => {
+      const [name = '', size = ''] = item.split('=');
+      if (!SIZABLE.some((known) => known === name))
+        throw invalid(`"${name}" is no map with a size: ${SIZABLE.join(', ')}`);
+      return [`weir_${name}`, integerIn(LEAST_ENTRIES, MOST_ENTRIES)(size)];
+    })(text),
+  );
 
 export interface PortRange {
   first: number;

@@ -36,6 +36,7 @@ test('the defaults are those of the contract', () => {
     uplink: undefined,
     nativeCidr: [],
     masqueradePorts: { first: 61_000, last: 65_535 },
+    bpfMapSize: {},
     stateDir: '/var/lib/weir',
     runDir: '/run/weir',
     pluginSocket: '/run/docker/plugins/weir.sock',
@@ -169,6 +170,16 @@ for (const { name, given, says } of [
     name: 'device',
     given: { argv: ['--uplink', 'a/b'] },
     says: /^--uplink: "a\/b" is not the name of a network device/,
+  },
+  {
+    name: 'a map that has no size of its own',
+    given: { argv: ['--bpf-map-size', 'ct=1024,events=4096'] },
+    says: /^--bpf-map-size: "events" is no map with a size: ct, nat, /,
+  },
+  {
+    name: 'a size that is too small',
+    given: { argv: ['--bpf-map-size', 'ct=5'] },
+    says: /^--bpf-map-size: "5" is not a number from 256 to /,
   },
   {
     name: 'ports',

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { HostError } from '../base/index.ts';
+import { SIZABLE } from '../bpf/index.ts';
 import type { Parts } from './parts.ts';
 import { statusOf } from './status.ts';
 
 const UPLINK = { ifindex: 2, name: 'eth0', mtu: 1500, ipv4: '192.0.2.7', ipv6: '2001:db8::7' };
 const POOL = { cidr: '10.210.0.0/24', allocated: 3, capacity: 254, isFull: false };
 const POOL6 = { cidr: 'fd00:210::/64', allocated: 2, capacity: 2 ** 64, isFull: false };
+
+/** Maps of a thousand entries, of which some are in use. */
+function fakeMaps(used: number): object {
+  const map = { maxEntries: 1000, keys: () => Array.from({ length: used }).values() };
+  return Object.fromEntries(SIZABLE.map((name) => [name, { map }]));
+}
 
 /** A healthy agent, but for what is said otherwise. */
 function parts(change: Record<string, unknown> = {}): Parts {
@@ -17,6 +25,8 @@ function parts(change: Record<string, unknown> = {}): Parts {
     docker: async () => [],
     services: [{}, {}, {}],
     socketsRefused: undefined,
+    used: 899,
+    probe: async () => {},
     ...change,
   };
   return {
@@ -28,12 +38,13 @@ function parts(change: Record<string, unknown> = {}): Parts {
       socketsRefused: healthy.socketsRefused,
       policyMap: healthy.policy,
       endpoints: { list: () => healthy.endpoints },
-      object: { maps: { metrics: { get: () => ({ packets: 4n, bytes: 0n }) } } },
+      object: { maps: { ...fakeMaps(healthy.used), metrics: { get: () => ({ packets: 4n, bytes: 0n }) } } },
     },
     ipam: { list: () => healthy.pools },
     endpoints: { list: () => healthy.endpoints },
     policy: { revision: 12, rules: [{}, {}] },
     monitor: { subscribers: 1 },
+    store: { probe: healthy.probe },
   } as unknown as Parts;
 }
 
@@ -48,6 +59,7 @@ test('all is well, and each part says what it stands on', async () => {
     kvstore: 'embedded, this host only',
     docker: 'answers on /run/docker.sock',
     datapath: 'programs attached to 1 endpoints',
+    maps: 'none is nearly full',
     uplink: 'eth0 (192.0.2.7, 2001:db8::7, MTU 1500)',
     services: '3 ports published',
     ipam: '10.210.0.0/24 3/254, fd00:210::/64 2 allocated',
@@ -83,6 +95,7 @@ for (const [what, change, name, message] of [
     'endpoints',
     /1 wait for their labels/,
   ],
+  ['maps that are nearly full', { used: 900 }, 'maps', /^ct 900\/1000, .*--bpf-map-size/],
   [
     'a policy map that fills',
     { policy: { generation: 7, size: 801, capacity: 1000 } },
@@ -97,6 +110,15 @@ for (const [what, change, name, message] of [
     assert.match(components[name]?.message ?? '', message);
   });
 }
+
+test('a disk that takes nothing is a failure, in one line with what to do', async () => {
+  const cause = new Error('ENOSPC: no space left on device');
+  const refusal = new HostError('STORE_WRITE', 'write store /state/store.json', { cause, hint: 'make room' });
+  const { state, components } = await statusOf(parts({ probe: () => Promise.reject(refusal) }));
+  assert.equal(state, 'failure');
+  const message = 'write store /state/store.json: ENOSPC: no space left on device (make room)';
+  assert.deepEqual(components['kvstore'], { state: 'failure', message });
+});
 
 test('a Docker that hangs is waited for a second, not longer', async (context) => {
   context.mock.timers.enable({ apis: ['setTimeout'] });

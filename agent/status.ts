@@ -1,7 +1,9 @@
 /** Health of the agent and of everything it stands on. */
+import { describeError } from '../base/index.ts';
 import type { api } from '../base/index.ts';
 import { withinMs } from '../driver/index.ts';
 import { lostEvents } from './bpf-views.ts';
+import { fillingsOf } from './map-filling.ts';
 import type { Parts } from './parts.ts';
 
 const RANK = { ok: 0, warning: 1, failure: 2 } as const;
@@ -9,13 +11,17 @@ const RANK = { ok: 0, warning: 1, failure: 2 } as const;
 const PING_MS = 1_000;
 /** A policy that does not fit any more is refused: somebody should know before. */
 const NEARLY_FULL = 0.8;
+/** Of a map's entries. */
+const PRESSURE = 0.9;
 
 export async function statusOf(parts: Parts): Promise<api.Status> {
+  const asked = docker(parts);
   const components: Record<string, api.Component> = {
     node: node(parts),
-    kvstore: { state: 'ok', message: 'embedded, this host only' },
-    docker: await docker(parts),
+    kvstore: await kvstore(parts),
+    docker: await asked,
     datapath: datapath(parts),
+    maps: maps(parts),
     uplink: uplink(parts),
     services: services(parts),
     ipam: ipam(parts),
@@ -37,6 +43,26 @@ function node({ config, datapath }: Parts): api.Component {
     datapath.uplinks.current[0]?.ipv6 ??
     'no address';
   return { state: 'ok', message: `${config.nodeName}, ${address}` };
+}
+
+/** While the disk takes nothing, traffic and policy go on, and changes are refused. */
+async function kvstore({ store }: Parts): Promise<api.Component> {
+  try {
+    await store.probe();
+    return { state: 'ok', message: 'embedded, this host only' };
+  } catch (error) {
+    return { state: 'failure', message: describeError(error) };
+  }
+}
+
+/** Where connections are recorded, the one that has rested longest gives place; everything else refuses. */
+function maps({ datapath }: Parts): api.Component {
+  const fillings = fillingsOf(datapath);
+  const pressed = fillings.filter(({ used, size }) => used >= size * PRESSURE);
+  const details = Object.fromEntries(fillings.map(({ name, used, size }) => [name, `${used}/${size}`]));
+  if (pressed.length === 0) return { state: 'ok', message: 'none is nearly full', details };
+  const names = pressed.map(({ name, used, size }) => `${name} ${used}/${size}`).join(', ');
+  return { state: 'warning', message: `${names}: give them more with --bpf-map-size`, details };
 }
 
 async function docker({ docker, config }: Parts): Promise<api.Component> {

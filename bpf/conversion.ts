@@ -16,6 +16,12 @@ interface Part {
 const BATCH = 4096;
 const FILLER = /(^|\.)unused/;
 
+/** What was filler has always been zero, so a field in its place begins with a value that is right for all entries. */
+function isFilled(fields: Fields, offset: number, size: number): boolean {
+  const fillers = fields.filter(({ path }) => FILLER.test(path));
+  return fillers.some((filler) => filler.offset <= offset && offset + size <= filler.offset + filler.size);
+}
+
 interface Plan {
   parts: Part[];
   /** Whether every field has its source. */
@@ -29,7 +35,7 @@ function planOf(from: Fields, to: Fields): Plan {
   for (const { type, path, offset, size } of to) {
     const source = known.get(`${type} ${path}`);
     if (source !== undefined) parts.push({ from: source.offset, to: offset, size });
-    else if (!FILLER.test(path)) isWhole = false;
+    else if (!FILLER.test(path) && !isFilled(from, offset, size)) isWhole = false;
   }
   return { parts, isWhole };
 }

@@ -8,7 +8,7 @@ export { Conversion } from './conversion.ts';
 export * from './drop-reason.ts';
 export { EventStream } from './event-stream.ts';
 export * from './layout.gen.ts';
-export { type Maps, openMaps } from './maps.ts';
+export { type Maps, openMaps, SIZABLE, type SizableMap } from './maps.ts';
 export { DatapathObject } from './object.ts';
 export type { DatapathOptions, ProgramName } from './object.ts';
 export { attachSockets } from './sockets.ts';

@@ -12,6 +12,19 @@ export const MAPS = [
   ...['weir_fragment', 'weir_uplink', 'weir_epoch', 'weir_metrics', 'weir_events', 'weir_service'],
 ] as const;
 
+/** Maps whose size an administrator may choose, by the name without "weir_". */
+export const SIZABLE = [
+  'ct',
+  'nat',
+  'policy',
+  'ipcache',
+  'endpoint',
+  'device',
+  'service',
+  'fragment',
+] as const;
+export type SizableMap = (typeof SIZABLE)[number];
+
 const number32: Codec<number> = {
   size: 4,
   encode(value) {

@@ -28,6 +28,8 @@ export interface DatapathOptions {
   /** Names of the uplinks; empty: found. */
   uplinks: string[];
   masqueradePorts: PortRange;
+  /** Map → entries, in place of the usual sizes. */
+  mapSizes?: Record<string, number>;
   /** Addresses of the cluster and of its networks: reachable only as an endpoint. Asked again when endpoints come. */
   clusterCidrs: () => string[];
   nativeCidrs: string[];
@@ -81,7 +83,7 @@ export class Datapath {
     this.#options = options;
     this.#lock = lock(join(options.bpffs, 'weir'));
     const { bpffs, log, nodeAddresses, context, tcx = hasFeature('tcx') } = options;
-    this.object = new DatapathObject({ bpffs, tcx });
+    this.object = new DatapathObject({ bpffs, tcx, maxEntries: options.mapSizes ?? {} });
     const { object } = this;
     const { maps } = object;
     const netlink = Netlink.open();

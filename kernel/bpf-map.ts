@@ -1,7 +1,7 @@
 /** A BPF map: typed by sizes only; the codecs of the floor above know what the bytes mean. */
 import { closeSync } from 'node:fs';
 import { BugError } from '../base/index.ts';
-import { ERRNO, expect } from './failure.ts';
+import { ERRNO, expect, MapFullError } from './failure.ts';
 import { libbpf } from './libbpf.ts';
 import { deleteInBatches, readInBatches, updateInBatches } from './map-batch.ts';
 import { openPinned, pinObject } from './pin.ts';
@@ -37,6 +37,9 @@ export type UpdateFlag = keyof typeof UPDATE;
 const REFILL_TICKS = 10;
 const TICK_MS = 10;
 const PAUSE = new Int32Array(new SharedArrayBuffer(4));
+
+/** A hash that is full says E2BIG, a trie ENOSPC. */
+const FULL: readonly number[] = [-ERRNO.E2BIG, -ERRNO.ENOSPC];
 
 const PER_CPU: readonly number[] = [MAP_TYPE.percpuHash, MAP_TYPE.percpuArray, MAP_TYPE.lruPercpuHash];
 
@@ -132,6 +135,7 @@ export class BpfMap {
       Atomics.wait(PAUSE, 0, 0, TICK_MS);
       result = libbpf().bpf_map_update_elem(this.fd, key, value, UPDATE[flag]);
     }
+    if (FULL.includes(result)) throw new MapFullError(this.name, this.maxEntries, result);
     expect(result, `update map ${this.name}`);
   }
 

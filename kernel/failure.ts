@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { HostError } from '../base/index.ts';
+import type { WeirErrorOptions } from '../base/index.ts';
 
 /** The kernel's own "not supported", which never reaches libc's list but does leave bpf(2). */
 export const ENOTSUPP = 524;
@@ -21,11 +22,26 @@ export function errnoName(code: number): string {
 export class KernelError extends HostError {
   readonly errno: string;
 
-  constructor(operation: string, code: number, detail?: string, kind = 'KERNEL_REFUSED') {
+  constructor(
+    operation: string,
+    code: number,
+    detail?: string,
+    { kind = 'KERNEL_REFUSED', ...options }: WeirErrorOptions & { kind?: string } = {},
+  ) {
     const name = errnoName(code);
     const text = detail || (getSystemErrorMap().get(-Math.abs(code))?.[1] ?? '');
-    super(kind, `${operation}: ${name}${text && ` (${text})`}`);
+    super(kind, `${operation}: ${name}${text && ` (${text})`}`, options);
     this.errno = name;
+  }
+}
+
+/** A map of the datapath has no room for another entry. */
+export class MapFullError extends KernelError {
+  constructor(map: string, size: number, code: number) {
+    super(`update map ${map}`, code, `all ${size} entries are in use`, {
+      kind: 'MAP_FULL',
+      hint: `start the agent with a larger --bpf-map-size ${map.replace(/^weir_/, '')}=…`,
+    });
   }
 }
 

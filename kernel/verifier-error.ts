@@ -18,7 +18,7 @@ export class VerifierError extends KernelError {
   readonly log: string;
 
   constructor(operation: string, code: number, log: string) {
-    super(operation, code, decisiveLines(log).join('; '), 'PROGRAM_REFUSED');
+    super(operation, code, decisiveLines(log).join('; '), { kind: 'PROGRAM_REFUSED' });
     this.log = log;
   }
 }

@@ -23,6 +23,9 @@ export interface EmbeddedStoreOptions {
   log: Log;
 }
 
+/** A key that is there for a moment, to see whether the disk takes writes again. */
+const PROBE = 'probe';
+
 /** The journal is folded into the snapshot when it is larger than this and than the snapshot. */
 const JOURNAL_LIMIT = 4 << 20;
 
@@ -85,6 +88,8 @@ class EmbeddedStore implements Store, GroupTarget {
   readonly #leases = new Set<string>();
   /** Size of the journal at the last fold that failed. */
   #failedAt = 0;
+  /** Whether the disk refused the last write. */
+  #isRefused = false;
   #closing: Promise<void> | undefined;
 
   constructor(parts: Parts) {
@@ -167,6 +172,12 @@ class EmbeddedStore implements Store, GroupTarget {
     return this.#watchers.add({ prefix, onEvent }, fromRevision, resync);
   }
 
+  async probe(): Promise<void> {
+    if (!this.#isRefused) return;
+    await this.put(PROBE, true);
+    await this.delete(PROBE);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -180,7 +191,9 @@ class EmbeddedStore implements Store, GroupTarget {
   async persist(transactions: Transaction[]): Promise<void> {
     try {
       await this.#parts.journal.append(transactions);
+      this.#isRefused = false;
     } catch (error) {
+      this.#isRefused = true;
       throw new HostError('STORE_WRITE', `write store ${this.#parts.file}`, {
         cause: error,
         hint: 'nothing was changed; look for a full or broken disk',

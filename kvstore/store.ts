@@ -51,6 +51,8 @@ export interface Store {
    * resync; with it, the changes after that revision, or a resync if the store no longer remembers them.
    */
   watch(prefix: string, onEvent: (event: WatchEvent) => void, fromRevision?: number): Watch;
+  /** Rejects as a write would, if the last one did and another one would again; writes nothing that anyone sees. */
+  probe(): Promise<void>;
   /** Waits for writes under way; later calls reject. */
   close(): Promise<void>;
 }

@@ -121,6 +121,15 @@ test('entries whose key would lack something, or of another kind of map, say not
   );
 });
 
+test('a key may have a new field where there was filler', () => {
+  const former = { ...PLAIN, key: '__u32 id; __u8 unused[4];' };
+  withBoth(former, { ...PLAIN, key: '__u32 id; __u8 unused[2]; __u8 kind; __u8 more;' }, (from, to) => {
+    from.update(Buffer.from('0500000000000000', 'hex'), Buffer.alloc(8, 1));
+    Conversion.between(from, to)!.run({ onlyNew: false });
+    assert.ok(to.lookup(Buffer.from('0500000000000000', 'hex')));
+  });
+});
+
 test('every CPU keeps its own copy', () => {
   const type = 'PERCPU_ARRAY';
   withBoth(
