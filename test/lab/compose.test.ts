@@ -1,12 +1,12 @@
 /** Compose stacks: the example with its policy, and one over two networks. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { api } from '../../base/index.ts';
 import { ask } from './api.ts';
 import { importLabImage } from './cast.ts';
 import { CHECKOUT, LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
-import { run } from './run.ts';
 
 const SHOP = join(CHECKOUT, 'examples/compose/compose.yaml');
 const TWO_NETWORKS = join(CHECKOUT, 'test/lab/frontend-backend.yaml');
@@ -21,8 +21,7 @@ const compose = lab(
 );
 
 function stack(host: LabHost, file: string, ...command: string[]): Promise<string> {
-  const env = { DOCKER_HOST: `unix://${host.dockerSocket}` };
-  return run(['docker-compose', '-p', 'stack', '-f', file, ...command], { env });
+  return host.compose('-p', 'stack', '-f', file, ...command);
 }
 
 /** Whether `command` in a service of the stack exits with 0, and what it says. */
@@ -52,20 +51,43 @@ compose.test(
   },
 );
 
-compose.test('replicas of a service share one identity and its policy', async (host) => {
-  await stack(host, SHOP, 'up', '-d', '--scale', 'api=3');
-  const endpoints = await ask<api.Endpoint[]>(host, '/v1/endpoints');
-  const replicas = endpoints.filter((endpoint) => endpoint.containerName.includes('_api_'));
-  assert.equal(replicas.length, 3);
-  assert.equal(new Set(replicas.map((endpoint) => endpoint.identity.id)).size, 1);
-  for (const { ipv4 } of replicas) {
-    const page = await inService(host, 'web', 'curl', '-s', '-m', '5', `http://${ipv4}:8080/cgi-bin/stock`);
-    assert.equal(page, '42 apples in stock');
-  }
-  await stack(host, SHOP, 'down', '-t', '1');
-  await host.weir('policy', 'delete', '--all');
-  await expectNothingLeft(host);
-});
+compose.test(
+  'replicas of a service share one identity and its policy; one made anew has that of its new labels',
+  async (host) => {
+    await stack(host, SHOP, 'up', '-d', '--scale', 'api=3');
+    const endpoints = await ask<api.Endpoint[]>(host, '/v1/endpoints');
+    const replicas = endpoints.filter((endpoint) => endpoint.containerName.includes('_api_'));
+    assert.equal(replicas.length, 3);
+    assert.equal(new Set(replicas.map((endpoint) => endpoint.identity.id)).size, 1);
+    const page = '42 apples in stock';
+    for (const { ipv4 } of replicas) {
+      const served = await inService(
+        host,
+        'web',
+        'curl',
+        '-s',
+        '-m',
+        '5',
+        `http://${ipv4}:8080/cgi-bin/stock`,
+      );
+      assert.equal(served, page);
+    }
+    const change = join(host.machine.folder, 'change.yaml');
+    writeFileSync(change, 'services: { web: { labels: { tier: edge } } }\n');
+    await stack(host, SHOP, '-f', change, 'up', '-d', '-t', '1', '--scale', 'api=3');
+    const after = await ask<api.Endpoint[]>(host, '/v1/endpoints');
+    assert.equal(after.length, endpoints.length, 'the service that changed was made anew');
+    const web = after.find((endpoint) => endpoint.identity.labels.includes('container:tier=edge'));
+    assert.match(web?.containerName ?? '', /_web_1$/);
+    assert.equal(
+      await inService(host, 'web', 'curl', '-s', '-m', '5', 'http://api:8080/cgi-bin/stock'),
+      page,
+    );
+    await stack(host, SHOP, 'down', '-t', '1');
+    await host.weir('policy', 'delete', '--all');
+    await expectNothingLeft(host);
+  },
+);
 
 compose.test('a frontend and backend stack works in both directions, twice', async (host) => {
   for (let round = 0; round < 2; round++) {

@@ -9,15 +9,15 @@ import { until } from './run.ts';
 import { create, DRIVER, refused, stage } from './scene.ts';
 
 const scene = stage('features');
+/** A server may not listen yet. */
+const PATIENT = ['--connect-timeout', '1.5', '--retry', '3', '--retry-connrefused'];
 
 function exec(host: LabHost, name: string, ...command: string[]): Promise<string> {
   return host.docker('exec', name, ...command);
 }
 
 async function fetches(host: LabHost, from: string, url: string): Promise<string> {
-  return (
-    await host.attemptDocker('exec', from, 'curl', '-s', '--connect-timeout', '1.5', url)
-  ).stdout.trim();
+  return (await host.attemptDocker('exec', from, 'curl', '-s', ...PATIENT, url)).stdout.trim();
 }
 
 async function networkNames(host: LabHost): Promise<string[]> {
@@ -242,15 +242,23 @@ scene('an address of one’s own stays over stop and start, and is refused to tw
   assert.equal(await addressOf(host, 'first', 'fixed'), '10.93.0.7');
 });
 
-scene('a container finds its host by host.docker.internal', ['plain'], async (host) => {
-  await create(host, 'plain');
-  const flags = ['--add-host', 'host.docker.internal:host-gateway'];
-  await start(host, 'client', { network: 'plain', flags });
-  const listener = host.machine.background(['busybox', 'nc', '-ll', '-p', '7000', '-e', 'echo', 'host']);
-  const command = 'nc -w 3 host.docker.internal 7000 </dev/null';
-  assert.equal(await exec(host, 'client', 'sh', '-c', command), 'host');
-  listener.kill('SIGKILL');
-});
+scene(
+  'a container finds its host by host.docker.internal; its next hop is nobody',
+  ['plain'],
+  async (host) => {
+    await create(host, 'plain');
+    const flags = ['--add-host', 'host.docker.internal:host-gateway'];
+    await start(host, 'client', { network: 'plain', flags });
+    const listener = host.machine.background(['busybox', 'nc', '-ll', '-p', '7000', '-e', 'echo', 'host']);
+    const ping = ['ping', '-c', '1', '-W', '1'];
+    await exec(host, 'client', ...ping, '10.210.0.1');
+    const hop = /default via (\S+)/.exec(await exec(host, 'client', 'ip', 'route'))?.[1] ?? '';
+    assert.equal((await host.attemptDocker('exec', 'client', ...ping, hop)).code, 1);
+    const command = 'nc -w 3 host.docker.internal 7000 </dev/null';
+    assert.equal(await exec(host, 'client', 'sh', '-c', command), 'host');
+    listener.kill('SIGKILL');
+  },
+);
 
 scene(
   'weir stays in reach of a container whose default route a bridge has',
@@ -284,3 +292,40 @@ scene(
     await expectReach('late', 'met-server');
   },
 );
+
+scene(
+  'the network with the first name has the default route, or the one with the highest --gw-priority',
+  ['away', 'home'],
+  async (host) => {
+    await create(host, 'away');
+    await create(host, 'home');
+    const hops = await Promise.all(
+      ['away', 'home'].map((name) =>
+        start(host, `on-${name}`, { network: name }).then(() => exec(host, `on-${name}`, 'ip', 'route')),
+      ),
+    );
+    const hopOf = (routes: string): string | undefined => /default via (\S+)/.exec(routes)?.[1];
+    const [away, home] = hops.map(hopOf);
+    await host.docker('create', '--name', 'both', '--network', 'home', IMAGE, 'sleep', '60');
+    await host.docker('network', 'connect', 'away', 'both');
+    await host.docker('start', 'both');
+    assert.equal(hopOf(await exec(host, 'both', 'ip', 'route')), away);
+    assert.deepEqual(
+      [await fetches(host, 'both', 'http://on-home'), await fetches(host, 'both', 'http://on-away')],
+      ['on-home', 'on-away'],
+    );
+    if ((await host.dockerdMajor()) < 28) return; // it came with 28
+    const networks = ['--network', 'name=away,gw-priority=1', '--network', 'name=home,gw-priority=2'];
+    const routes = await host.docker('run', '--rm', ...networks, IMAGE, 'ip', 'route');
+    assert.equal(hopOf(routes), home);
+  },
+);
+
+scene('a network of IPv6 alone, where Docker can make one', ['only6'], async (host) => {
+  if ((await host.dockerdMajor()) < 28) return; // older ones ignore --ipv4=false
+  await create(host, 'only6', '--ipv6', '--ipv4=false');
+  await start(host, 'server', { network: 'only6' });
+  await start(host, 'client', { network: 'only6' });
+  assert.equal(await fetches(host, 'client', 'http://server'), 'server');
+  assert.doesNotMatch(await exec(host, 'client', 'ip', '-4', 'addr', 'show', 'dev', 'eth0'), /inet /);
+});

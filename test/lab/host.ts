@@ -72,6 +72,18 @@ export class LabHost implements AsyncDisposable {
     return this.attempt([...this.#client(), ...command]);
   }
 
+  /** Compose 2 where it came with the dockerd, else this machine's own; containers are named as version 1 does it. */
+  compose(...command: string[]): Promise<string> {
+    const own = DOCKERD === '' ? 'docker-compose' : '/usr/libexec/docker/cli-plugins/docker-compose';
+    const env = { DOCKER_HOST: `unix://${this.dockerSocket}`, COMPOSE_COMPATIBILITY: 'true' };
+    return this.run([own, ...command], { env });
+  }
+
+  /** 20, 26, 28 and so on. */
+  async dockerdMajor(): Promise<number> {
+    return Number.parseInt(await this.docker('version', '--format', '{{.Server.Version}}'), 10);
+  }
+
   /** The client that came with the dockerd: not another one that may come first on the PATH. */
   #client(): string[] {
     return [DOCKERD === '' ? 'docker' : '/usr/bin/docker', '-H', `unix://${this.dockerSocket}`];

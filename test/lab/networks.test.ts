@@ -95,7 +95,8 @@ scene(
 scene('the host reaches its containers, and they reach it', ['plain'], async (host) => {
   await create(host, 'plain');
   const address = await start(host, 'server', { network: 'plain' });
-  assert.equal(await host.run(['curl', '-s', '-m', '3', `http://${address}`]), 'server');
+  const patient = ['-m', '5', '--retry', '3', '--retry-connrefused'];
+  assert.equal(await host.run(['curl', '-s', ...patient, `http://${address}`]), 'server');
   await host.run(['ip', 'addr', 'add', '192.0.2.10/32', 'dev', 'lo']);
   const listener = host.machine.background(['busybox', 'nc', '-ll', '-p', '7000', '-e', 'echo', 'host']);
   const answer = await host.docker('exec', 'server', 'sh', '-c', 'nc -w 3 192.0.2.10 7000 </dev/null');
