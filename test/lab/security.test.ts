@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import type { api } from '../../base/index.ts';
-import { Packet } from '../support/packet.ts';
+import { ipBytes, macBytes, Packet } from '../support/packet.ts';
 import { ask, setPolicy } from './api.ts';
 import { IMAGE, addressOf, importLabImage, reaches, remove, start } from './cast.ts';
 import { CHECKOUT, LabHost } from './host.ts';
@@ -38,7 +38,7 @@ const security = lab(
   async (host) => {
     await importLabImage(host);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
+    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', NETWORK);
   },
 );
 after(async () => {
@@ -48,6 +48,7 @@ after(async () => {
 /** A container's place on the network, as its own frames name it. */
 interface Place {
   ip: string;
+  ip6: string;
   mac: string;
   gatewayMac: string;
 }
@@ -56,7 +57,7 @@ async function placeOf(host: LabHost, name: string): Promise<Place> {
   const endpoint = await ask<api.Endpoint>(host, `/v1/endpoints/container-name:${name}`);
   const said = await host.run(['ip', '-j', 'link', 'show', 'dev', endpoint.interface]);
   const [link] = JSON.parse(said) as { address: string }[];
-  return { ip: endpoint.ipv4, mac: endpoint.mac, gatewayMac: link?.address ?? '' };
+  return { ip: endpoint.ipv4, ip6: endpoint.ipv6, mac: endpoint.mac, gatewayMac: link?.address ?? '' };
 }
 
 /** Sends frames from inside a container; `vary` is where copies of one differ. */
@@ -119,11 +120,27 @@ async function cast(host: LabHost): Promise<{ hostile: Place; friend: Place; vic
   return { hostile, friend, victim };
 }
 
+type Attempt = [what: string, reason: number, frames: Packet[]];
+
+/** Sends them one attempt after the other; each must be counted under its reason. */
+async function dropsEach(host: LabHost, attempts: Attempt[]): Promise<void> {
+  for (const [what, reason, packets] of attempts) {
+    const before = await drops(host);
+    await sendRaw(
+      host,
+      'hostile',
+      packets.map((packet) => packet.bytes()),
+    );
+    const dropped = ((await drops(host)).get(reason) ?? 0) - (before.get(reason) ?? 0);
+    assert.ok(dropped >= 1, `${what}: reason ${reason} counted ${dropped}`);
+  }
+}
+
 security.test('raw frames: whatever the container writes, it speaks for itself alone', async (host) => {
   const { hostile, friend, victim } = await cast(host);
   const own = (tag: string): Packet => datagram(hostile, victim, tag);
   const long = own('j').payload(Buffer.alloc(64, 'j'));
-  const frames: [what: string, reason: number, frames: Packet[]][] = [
+  const frames: Attempt[] = [
     ['the address of a friend', 132, [own('a').ip({ source: friend.ip })]],
     ['the MAC of a friend', 130, [own('b').ethernet({ source: friend.mac })]],
     ['both', 130, [own('c').ip({ source: friend.ip }).ethernet({ source: friend.mac })]],
@@ -152,20 +169,41 @@ security.test('raw frames: whatever the container writes, it speaks for itself a
       ],
     ],
   ];
-  for (const [what, reason, packets] of frames) {
-    const before = await drops(host);
-    await sendRaw(
-      host,
-      'hostile',
-      packets.map((packet) => packet.bytes()),
-    );
-    const dropped = ((await drops(host)).get(reason) ?? 0) - (before.get(reason) ?? 0);
-    assert.ok(dropped >= 1, `${what}: reason ${reason} counted ${dropped}`);
-  }
+  await dropsEach(host, frames);
   await sendRaw(host, 'friend', [datagram(friend, victim, 'z').bytes()]);
   assert.doesNotMatch(await host.run(['ip', 'neigh']), new RegExp(`${friend.ip} .*${hostile.mac}`));
   const tallies = await finish<Record<string, Tally>>(host, 'victim');
   assert.deepEqual(Object.keys(tallies), ['z'], 'only the friend was heard, raw as its frame was');
+});
+
+/** A message to all of the link that says something of an address (RFC 4861). */
+function said(type: number, from: Place, about: string): Packet {
+  const option = Buffer.concat([Buffer.from([2, 1]), macBytes(from.mac)]);
+  return new Packet()
+    .ethernet({ source: from.mac, destination: '33:33:00:00:00:01' })
+    .ip({ source: from.ip6, destination: 'ff02::1', ttl: 255 })
+    .icmp({ type, code: 0, id: 0x2000, sequence: 0 })
+    .payload(Buffer.concat([ipBytes(about), option]));
+}
+
+security.test('raw frames of IPv6: nobody’s neighbour, no router, no detours', async (host) => {
+  const { hostile, friend, victim } = await cast(host);
+  const own = new Packet()
+    .ethernet({ source: hostile.mac, destination: hostile.gatewayMac })
+    .ip({ source: hostile.ip6, destination: victim.ip6 })
+    .udp({ sourcePort: 40_000, destinationPort: PORT });
+  const routing = Buffer.from([17, 0, 0, 0, 0, 0, 0, 0]);
+  await dropsEach(host, [
+    ['the address of a friend', 132, [own.ip({ source: friend.ip6 })]],
+    ['in its own name', 133, [own]],
+    ['a routing header', 156, [own.ip({ options: routing, extension: 43 })]],
+    ['the place of a friend', 132, [said(136, hostile, friend.ip6)]],
+    ['the place of the gateway', 132, [said(136, hostile, 'fe80::1')]],
+    ['being a router', 176, [said(134, hostile, 'fe80::1')]],
+  ]);
+  const neighbours = await host.docker('exec', 'friend', 'ip', '-6', 'neigh');
+  assert.doesNotMatch(neighbours, new RegExp(hostile.mac));
+  assert.doesNotMatch(await host.run(['ip', '-6', 'neigh']), new RegExp(`${friend.ip6} .*${hostile.mac}`));
 });
 
 security.test('a flood of MAC addresses fills no table and holds nobody up', async (host) => {
