@@ -92,11 +92,17 @@ async function redirect({ host }: Stage, from: string, to: string): Promise<void
 }
 
 async function setUp({ host }: Stage, { pid, mac, address }: End, other: End): Promise<void> {
-  const ip = (...command: string[]): Promise<string> =>
-    host.run(['nsenter', '-t', pid, '-n', 'ip', ...command]);
+  const inside = (...command: string[]): Promise<string> =>
+    host.run(['nsenter', '-t', pid, '-n', ...command]);
+  const ip = (...command: string[]): Promise<string> => inside('ip', ...command);
   await ip('link', 'set', INTERFACE, 'address', mac);
-  const length = address.includes(':') ? 64 : 24;
-  await ip('addr', 'add', `${address}/${length}`, 'dev', INTERFACE, ...(length === 64 ? ['nodad'] : []));
+  if (address.includes(':')) {
+    // dockerd switches it off for whatever is not its own
+    await inside('sh', '-c', `echo 0 >/proc/sys/net/ipv6/conf/${INTERFACE}/disable_ipv6`);
+    await ip('addr', 'add', `${address}/64`, 'dev', INTERFACE, 'nodad');
+  } else {
+    await ip('addr', 'add', `${address}/24`, 'dev', INTERFACE);
+  }
   await ip('link', 'set', INTERFACE, 'up');
   await ip('neigh', 'add', other.address, 'lladdr', other.mac, 'dev', INTERFACE, 'nud', 'permanent');
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import type { api } from '../../base/index.ts';
+import { Packet } from '../support/packet.ts';
 import { ask, setPolicy } from './api.ts';
 import { addressOf, importLabImage, reaches, remove, start, startDual } from './cast.ts';
 import type { Dual } from './cast.ts';
@@ -85,6 +86,42 @@ six.test('every datagram arrives, the first one included', async (host) => {
   assert.deepEqual(await finish<Record<string, Tally>>(host, 'target'), { x: { received: 50, last: 49 } });
 });
 
+/** Of the drops told so far, those for a reason. */
+async function drops(host: LabHost, reason: number): Promise<number> {
+  const metrics = await ask<api.BpfMetric[]>(host, '/v1/bpf/metrics');
+  return metrics.reduce((sum, item) => sum + (item.reasonCode === reason ? item.packets : 0), 0);
+}
+
+six.test(
+  'what containers say to their neighbourhood ends there, and none makes itself a router',
+  async (host) => {
+    assert.ok((await drops(host, 201)) > 0, 'what a kernel says when its interface comes up is counted');
+    const { mac } = await ask<api.Endpoint>(host, '/v1/endpoints/container-name:box');
+    const before = await drops(host, 176);
+    // lifetime of an hour, and a prefix to take an address from
+    const prefix = Buffer.from('030440c000000e1000000e1000000000200107df000000000000000000000000', 'hex');
+    const advertisement = new Packet()
+      .ethernet({ source: mac, destination: '33:33:00:00:00:01' })
+      .ip({ source: 'fe80::bad', destination: 'ff02::1', ttl: 255 })
+      .icmp({ type: 134, code: 0, id: 0x4000, sequence: 3600 })
+      .payload(Buffer.concat([Buffer.alloc(8), prefix]));
+    const said = await host.docker(
+      'exec',
+      'box',
+      'probe',
+      'raw',
+      'eth0',
+      '3',
+      '65535',
+      advertisement.bytes().toString('hex'),
+    );
+    assert.deepEqual(JSON.parse(said), { sent: 3 });
+    assert.equal((await drops(host, 176)) - before, 3);
+    assert.doesNotMatch(await host.run(['ip', '-6', 'route']), /proto ra|2001:7df/);
+    assert.doesNotMatch(await host.docker('exec', 'web', 'ip', '-6', 'route'), /2001:7df/);
+  },
+);
+
 six.test('host and containers reach each other, under the address of the node', async (host) => {
   assert.equal(await host.run(['curl', '-s', '-m', '3', `http://[${web.ipv6}]`]), 'web');
   await host.run([...PING, web.ipv6]);
@@ -155,6 +192,24 @@ six.test('subnets of both families, --ip6, a gateway of one’s own, and two net
   assert.ok(await reaches(host, 'box', await addressOf(host, 'fixed', 'both', 6)));
   await remove(host, 'fixed');
   await host.docker('network', 'rm', 'chosen');
+});
+
+six.test('a network of IPv6 alone works where Docker knows of such', async (host) => {
+  const flags = ['--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', '--ipv4=false'];
+  await host.docker('network', 'create', ...flags, 'sole');
+  const sole = await startDual(host, 'sole', { network: 'sole' });
+  await start(host, 'other', { network: 'sole' });
+  const version = await host.docker('version', '-f', '{{.Server.Version}}');
+  // an older dockerd does not hear of it and makes a network of both families
+  const isAlone = Number.parseInt(version, 10) >= 28;
+  assert.equal(sole.ipv4 === '', isAlone);
+  if (isAlone) assert.equal(await host.docker('exec', 'other', 'ip', '-4', 'route'), '');
+  assert.ok(await reaches(host, 'other', sole.ipv6));
+  assert.ok(await reaches(host, 'other', WORLD6));
+  assert.equal(await reaches(host, 'other', web.ipv6), false);
+  assert.equal(await host.run(['curl', '-s', '-m', '3', `http://[${sole.ipv6}]`]), 'sole');
+  await remove(host, 'sole', 'other');
+  await host.docker('network', 'rm', 'sole');
 });
 
 six.test('an internal network leads nowhere else in either family', async (host) => {
