@@ -64,6 +64,13 @@ async function expectPolicy(host: LabHost): Promise<void> {
   assert.equal(await reaches(host, 'client', address, 81), false);
 }
 
+/** dockerd answers nothing while it boots: each start gave up on the labels once, and says after how long. */
+function expectShortWaits(host: LabHost): void {
+  const waits = [...host.agentLog().matchAll(/starts without identity endpoint=(\w+) .*/g)];
+  assert.equal(new Set(waits.map(([, endpoint]) => endpoint)).size, waits.length);
+  for (const [line] of waits) assert.match(line, /no answer within 200 ms/);
+}
+
 for (const [how, end] of [
   ['gracefully', (host: LabHost) => host.stopDockerd()],
   ['with SIGKILL', (host: LabHost) => host.killDockerd()],
@@ -78,6 +85,7 @@ for (const [how, end] of [
       await host.startDockerd();
       assert.ok(Date.now() - started < BOOT_MS, `dockerd took ${Date.now() - started} ms to answer`);
       await expectPolicy(host);
+      expectShortWaits(host);
       await remove(host);
       assert.deepEqual(await ask<api.Endpoint[]>(host, '/v1/endpoints'), []);
     },
