@@ -65,7 +65,7 @@ static __always_inline const struct endpoint *host_port_find(struct context *con
 }
 
 /* What published ports make of an admitted packet of a container. Returns 0 or a drop reason. */
-static __always_inline int container_translate(struct __sk_buff *skb, struct context *context, bool itself,
+static __always_inline int container_translate(struct __sk_buff *skb, struct context *context,
 					       const struct addr *outside, __be16 outside_port)
 {
 	int reason;
@@ -73,10 +73,10 @@ static __always_inline int container_translate(struct __sk_buff *skb, struct con
 	if (!context->translated)
 		return 0;
 	if (!context->reply)
-		return itself ? frontend_hide_self(skb, context)
-			      : rewrite_destination(skb, context, outside, outside_port);
+		return context->itself ? frontend_hide_self(skb, context)
+				       : rewrite_destination(skb, context, outside, outside_port);
 	reason = frontend_rewrite_source(skb, context);
-	if (!reason && itself)
+	if (!reason && context->itself)
 		reason = rewrite_destination(skb, context, outside, outside_port);
 	return reason;
 }
@@ -87,7 +87,7 @@ static __always_inline int container_send(struct __sk_buff *skb, struct context 
 	const struct addr outside = packet->destination;
 	const __be16 outside_port = packet->tuple.destination_port;
 	struct side *destination = &context->destination;
-	bool answers = false, found = false, itself;
+	bool answers = false, found = false;
 	const struct endpoint *endpoint;
 	int reason;
 
@@ -105,8 +105,8 @@ static __always_inline int container_send(struct __sk_buff *skb, struct context 
 	if (reason)
 		return reason;
 	fragment_remember(packet, &outside, outside_port);
-	itself = endpoint && endpoint->container == device->endpoint.container;
-	reason = container_translate(skb, context, itself, &outside, outside_port);
+	context->itself = endpoint && endpoint->container == device->endpoint.container;
+	reason = container_translate(skb, context, &outside, outside_port);
 	if (reason)
 		return reason;
 	if (endpoint)

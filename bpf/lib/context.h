@@ -56,7 +56,12 @@ struct context {
 	__u8 audited;	 /* enum ct_flag: the sides that denied it and let it pass */
 	__u8 direction;	 /* enum policy_direction: of the program, then of the side that denied */
 	__u8 translated; /* it came in by a published port, or is of a connection that did */
-	__u8 borrowed;	 /* somebody else's, whom the host lent its address */
+	/*
+	 * Its container sends to itself. Not a variable: 6.1's verifier may take one that is held over a call for the
+	 * constant that it is on the first way, and leave out the other.
+	 */
+	__u8 itself;
+	__u8 borrowed; /* somebody else's, whom the host lent its address */
 };
 
 struct {
