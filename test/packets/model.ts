@@ -3,7 +3,7 @@
  * that the datapath forwards and the model denies is a hole. Frames are read by hand (datagram.ts), not by the test parser.
  */
 import { addressBytes, addressFromBytes } from '../../base/index.ts';
-import { CASTS, GATEWAY, NO_ONE, partner, ROLES, world } from '../support/cast.ts';
+import { CASTS, GATEWAY, host, NO_ONE, partner, ROLES, world } from '../support/cast.ts';
 import type { Cast, Role } from '../support/cast.ts';
 import { readDatagram, turned, typeOf } from './datagram.ts';
 import type { Datagram, Flow } from './datagram.ts';
@@ -15,6 +15,18 @@ interface Party {
   identity: number;
   role?: Role;
   isUnroutable?: boolean;
+}
+
+/** A port of the host, by protocol and number, that leads to a container and its port. */
+export const SERVICES = new Map([
+  ['6 8080', { name: 'web', port: 80 }],
+  ['6 443', { name: 'client', port: 443 }],
+  ['17 53', { name: 'db', port: 53 }],
+]);
+
+/** A flow that may have come in by a published port; then its end is the container already. */
+interface Asked extends Flow {
+  isPublished: boolean;
 }
 
 function nameOf({ protocol, from, to, message }: Flow): string {
@@ -61,6 +73,10 @@ export class Model {
   /** Containers that may not meet the world. */
   readonly withoutWorld = new Set<number>();
   readonly #admitted = new Set<string>();
+  /** Those that came in by a published port. */
+  readonly #published = new Set<string>();
+  /** Who has asked himself, by the way his answer takes. */
+  readonly #selves = new Map<string, Flow['from']>();
   readonly #fragments = new Map<string, Datagram>();
   readonly #mappings = new Map<string, Flow['from']>();
 
@@ -78,7 +94,21 @@ export class Model {
       from.ip !== datagram.source
     )
       return false;
+    const self = this.#selves.get(wayOf(datagram));
+    if (self !== undefined) return this.#isAnswer({ ...datagram, to: self });
     return this.#mayPass(datagram);
+  }
+
+  /** Whether a frame that nobody inside has asked for may become this one. */
+  mayArrive(frame: Buffer, inside: Buffer): boolean {
+    const datagram = this.#read(frame);
+    const asked = datagram && this.#askedOf(datagram);
+    if (datagram === undefined || asked?.isPublished !== true) return false;
+    const parties = [datagram.source, datagram.from.ip].map((ip) => this.#partyAt(ip));
+    if (parties.some(({ role, isUnroutable }) => role !== undefined || isUnroutable === true)) return false;
+    if (this.#partyAt(datagram.from.ip).identity === host.identity) return false;
+    this.#remember(datagram);
+    return readDatagram(inside)?.destination === asked.to.ip && this.#mayPass(datagram);
   }
 
   /** Whether the host's stack may send this frame into a container. */
@@ -127,11 +157,39 @@ export class Model {
     const { native, uplink } = castOf(inside.destination);
     const isNative = isIn(inside.destination, native.cidr);
     if (outside.source === inside.source) return isNative || this.#isAnswer(inside);
+    const isService = outside.fragment === 'later' || SERVICES.has(`${inside.protocol} ${outside.from.port}`);
+    if (isService && this.#isAnswer(inside)) return this.#isHosts(outside.source);
     if (outside.source !== uplink.ip || isNative) return false;
     const { protocol, to } = inside;
     if (outside.fragment !== 'later' && !inside.isAnswer)
       this.#mappings.set(`${protocol} ${to.ip} ${to.port} ${outside.from.port}`, inside.from);
     return true;
+  }
+
+  /** A frame that stays on this host, before and after: a container that asks itself is answered by another way. */
+  noteSelf(before: Buffer, after: Buffer): void {
+    const [inside, outside] = [this.#read(before), readDatagram(after)];
+    if (inside === undefined || outside === undefined || inside.fragment !== 'none' || inside.isAnswer)
+      return;
+    const asked = this.#askedOf(inside);
+    const isSelf = this.#roleAt(asked.to.ip)?.container === this.#roleAt(inside.from.ip)?.container;
+    if (!asked.isPublished || !isSelf) return;
+    const { protocol, from, to, message } = outside;
+    this.#selves.set(wayOf({ protocol, from: to, to: from, message }), inside.from);
+  }
+
+  #isHosts(ip: string): boolean {
+    const { host: own, uplink } = castOf(ip);
+    return ip === own.ip || ip === uplink.ip;
+  }
+
+  /** The flow as policy sees it: to the container where it goes to a port of the host that leads there. */
+  #askedOf(flow: Flow): Asked {
+    const service = this.#isHosts(flow.to.ip) ? SERVICES.get(`${flow.protocol} ${flow.to.port}`) : undefined;
+    const role = ROLES.find(({ name }) => name === service?.name);
+    if (service === undefined || role === undefined) return { ...flow, isPublished: false };
+    const ip = flow.to.ip.includes(':') ? role.ip6 : role.ip4;
+    return { ...flow, to: { ip, port: service.port }, isPublished: true };
   }
 
   identityOf(role: Role): number {
@@ -179,10 +237,11 @@ export class Model {
 
   #mayPass(datagram: Datagram): boolean {
     if (this.#partyAt(datagram.destination).isUnroutable === true) return false;
-    if (!datagram.isOpening && this.#isAnswer(datagram)) return true;
-    if (datagram.isAnswer) return this.#isKnown(datagram);
-    if (!this.#mayOpen(datagram)) return false;
-    this.#admitted.add(nameOf(datagram));
+    const asked = this.#askedOf(datagram);
+    if (!asked.isPublished && !datagram.isOpening && this.#isAnswer(datagram)) return true;
+    if (datagram.isAnswer) return this.#isKnown(asked);
+    if (!this.#mayOpen(asked)) return false;
+    (asked.isPublished ? this.#published : this.#admitted).add(nameOf(asked));
     return true;
   }
 
@@ -192,19 +251,23 @@ export class Model {
   }
 
   #isKnown(flow: Flow): boolean {
-    return this.#admitted.has(nameOf(flow)) && this.#mayOpen(flow);
+    const name = nameOf(flow);
+    return (
+      (this.#admitted.has(name) && this.#mayOpen({ ...flow, isPublished: false })) ||
+      (this.#published.has(name) && this.#mayOpen({ ...flow, isPublished: true }))
+    );
   }
 
-  #mayOpen(flow: Flow): boolean {
-    const { protocol, from, to } = flow;
+  #mayOpen(flow: Asked): boolean {
+    const { protocol, from, to, isPublished } = flow;
     const [asker, answerer] = [this.#partyAt(from.ip), this.#partyAt(to.ip)];
     const port = typeOf(flow) ?? to.port;
     if (asker.identity === 0 || answerer.identity === 0) return false;
     if (this.#forgoesWorld(asker) && isWorld(answerer.identity)) return false;
     if (this.#forgoesWorld(answerer) && isWorld(asker.identity)) return false;
     return (
-      (asker.role === undefined || this.#decide('egress', asker, answerer, [protocol, port])) &&
-      (answerer.role === undefined || this.#decide('ingress', answerer, asker, [protocol, port]))
+      (asker.role === undefined || this.#decide('egress', asker, answerer, [protocol, port, isPublished])) &&
+      (answerer.role === undefined || this.#decide('ingress', answerer, asker, [protocol, port, isPublished]))
     );
   }
 
@@ -216,15 +279,20 @@ export class Model {
     direction: Entry['direction'],
     subject: Party,
     peer: Party,
-    [protocol, port]: [number, number],
+    [protocol, port, isPublished]: [number, number, boolean],
   ): boolean {
     const isNear = subject.role?.spaces.some((space) => peer.role?.spaces.includes(space)) ?? false;
     const hits = this.entries
       .filter((entry) => entry.subject === subject.identity && entry.direction === direction)
+      .filter((entry) => isPublished || entry.verdict !== 'published')
       .filter((entry) => isPeer(entry.peer, peer.identity, isNear))
       .filter((entry) => isPort(entry, protocol, port));
     return hits.length > 0 && hits.every((entry) => entry.verdict !== 'deny');
   }
+}
+
+function wayOf({ protocol, from, to }: Flow): string {
+  return `${protocol} ${from.ip} ${from.port} ${to.ip} ${to.port}`;
 }
 
 function isPeer(named: number, identity: number, isNear: boolean): boolean {
