@@ -142,6 +142,11 @@ export class DatapathObject {
     this.forget(device);
   }
 
+  /** Whether a device of that name has a pinned link. */
+  isAttached(device: string): boolean {
+    return (['ingress', 'egress'] as const).some((direction) => existsSync(this.#pin(device, direction)));
+  }
+
   /** Names of the devices that have pinned links. */
   attached(): string[] {
     const names = readdirSync(this.#links, { withFileTypes: true }).map((entry) => entry.name);

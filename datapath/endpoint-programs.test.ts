@@ -24,7 +24,7 @@ class Rig {
       program: (name: string): number => (name === 'from_container' ? 1 : 2),
       attachFilter: (): void => assert.fail('not without the filters below'),
       isTakingOver: false,
-      attached: (): string[] => [...this.pinned],
+      isAttached: (name: string): boolean => this.pinned.has(name),
       forget: (name: string): void => {
         this.log.push(`forget ${name}`);
         this.pinned.delete(name);

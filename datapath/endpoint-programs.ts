@@ -30,7 +30,7 @@ export interface Filters {
 export interface EndpointProgramsOptions {
   object: Pick<
     DatapathObject,
-    'program' | 'attach' | 'attachFilter' | 'attached' | 'forget' | 'isTakingOver'
+    'program' | 'attach' | 'attachFilter' | 'isAttached' | 'forget' | 'isTakingOver'
   >;
   /** Whether the kernel has tcx; without it filters stay filters. */
   tcx: boolean;
@@ -55,7 +55,7 @@ export class EndpointPrograms {
   /** In force when it resolves, in place of those of an earlier process and without a gap. */
   async attach(device: Device): Promise<void> {
     const { object, tcx } = this.#options;
-    const isLinked = tcx && object.attached().includes(device.name);
+    const isLinked = tcx && object.isAttached(device.name);
     if (isLinked || !this.#filter(device)) await this.#link(device);
     else if (tcx) this.#linkSoon(device);
   }
