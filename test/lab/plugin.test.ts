@@ -188,7 +188,8 @@ plugin.test('taken away, it leaves nothing', async (host) => {
   await host.docker('plugin', 'rm', PLUGIN);
   await host.weir('cleanup');
   assert.doesNotMatch(await host.run(['ip', '-br', 'link']), /weir/);
-  assert.doesNotMatch(await host.run(['ip', 'rule']), /lookup 210/);
+  for (const family of ['-4', '-6'])
+    assert.doesNotMatch(await host.run(['ip', family, 'rule']), /lookup 210/);
   for (const path of [
     '/run/weir',
     '/var/lib/weir/store.json',

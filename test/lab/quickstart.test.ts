@@ -16,7 +16,8 @@ const quickstart = lab(
 
 async function expectNothingLeft(host: LabHost): Promise<void> {
   assert.doesNotMatch(await host.run(['ip', '-o', 'link']), /weir/);
-  assert.doesNotMatch(await host.run(['ip', 'rule']), /^(?!0:|32766:|32767:)/m);
+  for (const family of ['-4', '-6'])
+    assert.doesNotMatch(await host.run(['ip', family, 'rule']), /^(?!0:|32766:|32767:)/m);
   assert.equal(await host.run(['find', '/sys/fs/bpf', '-mindepth', '1', '-not', '-name', '*.debug']), '');
   const files = await host.run([
     'find',
