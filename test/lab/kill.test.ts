@@ -1,6 +1,8 @@
 /** Invariant 2: the agent may die at any instant; traffic, policy and bookkeeping do not notice. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
@@ -10,11 +12,31 @@ import { lab } from './lab-test.ts';
 import { finish, send, sendCommand, startReceiver } from './probe.ts';
 import type { Stream, Tally } from './probe.ts';
 import { seeded } from './policy-model.ts';
-import { sleep, until } from './run.ts';
+import { run, sleep, until } from './run.ts';
 
 const KILLS = 50;
 const COLLECTED_MS = 45_000;
 const NETWORK = 'ring';
+/** By name: role, kind of connections, time between numbers in µs. */
+const TALKERS = [
+  ['stream', 'friend', 'stream', '1000'],
+  ['connects', 'friend', 'connect', '5000'],
+  ['refused', 'stranger', 'connect', '5000'],
+] as const;
+
+/** What talk.c says at its end. */
+interface Talked {
+  sent: number;
+  answered: number;
+  again: number;
+}
+
+async function buildTalk(host: LabHost): Promise<string> {
+  const binary = join(host.machine.folder, 'talk');
+  const source = fileURLToPath(new URL('../../../test/lab/talk.c', import.meta.url));
+  await run(['gcc', '-static', '-O2', '-o', binary, source]);
+  return binary;
+}
 
 interface Footprint {
   links: string[];
@@ -30,7 +52,7 @@ let bare: Footprint;
 const kill = lab(
   () => LabHost.start({ name: 'kill' }),
   async (host) => {
-    await importLabImage(host);
+    await importLabImage(host, [await buildTalk(host)]);
     await host.agent();
     await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
     await setPolicy(host, [
@@ -105,6 +127,12 @@ kill.test(
     await startSender(host, 'steady', 'friend', { ...endless, tag: 'e', intervalUs: 1000 });
     await startSender(host, 'fresh', 'friend', { ...endless, tag: 'n', intervalUs: 5000, fresh: true });
     await startSender(host, 'denied', 'stranger', { ...endless, tag: 'd', intervalUs: 5000, fresh: true });
+    const options = { network: NETWORK, labels: ['role=target'], command: ['talk', 'serve', '9001'] };
+    const server = await start(host, 'server', options);
+    for (const [name, role, mode, intervalUs] of TALKERS) {
+      const command = ['talk', mode, server, '9001', intervalUs];
+      await start(host, name, { network: NETWORK, labels: [`role=${role}`], command });
+    }
     await host.weir('status');
     let over = false;
     const containers = Promise.all([1, 2, 3].map(() => runContainers(host, to, () => over)));
@@ -122,6 +150,14 @@ kill.test(
       `${steady} + ${fresh} datagrams allowed, ${denied} denied; ${started} containers started, ${failed} failed to`,
     );
     assert.ok(denied > 0 && started > 0);
+    const talked: Talked[] = [];
+    for (const [name] of TALKERS) talked.push(await finish<Talked>(host, name));
+    const [stream, connects, refused] = talked as [Talked, Talked, Talked];
+    context.diagnostic(`TCP: ${JSON.stringify({ stream, connects, refused })}`);
+    for (const { sent } of [stream, connects, refused]) assert.ok(sent > 10);
+    for (const allowed of [stream, connects])
+      assert.deepEqual(allowed, { ...allowed, answered: allowed.sent, again: 0 });
+    assert.equal(refused.answered, 0);
     const tallies = await finish<Record<string, Tally>>(host, 'target');
     assert.deepEqual(tallies, {
       e: { received: steady, last: steady - 1 },
