@@ -124,8 +124,13 @@ static __always_inline void trace_forward(const struct context *context, enum ob
 static __always_inline int drop(struct __sk_buff *skb, enum policy_direction direction, __u32 reason)
 {
 	const struct context *context = context_get();
+	__u32 length = skb->len;
 
-	metric_count(reason, direction, context ? context->length : skb->len);
+	/* or clang makes one load of both, which older kernels (6.1 is one) refuse */
+	barrier();
+	if (context)
+		length = context->length;
+	metric_count(reason, direction, length);
 	/* every interface says something to its neighbourhood when it comes up */
 	if (reason != DROP_MULTICAST || (context && context->trace_level >= TRACE_MAX))
 		event_send(EVENT_WORD(EVENT_DROP, reason, direction));
