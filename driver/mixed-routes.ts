@@ -105,7 +105,7 @@ export class MixedRoutes {
       member.routes.filter((destination) => !kept.has(destination));
     const remove = changed.flatMap((member) => this.#routesOf(member, gone(member)));
     try {
-      this.#options.routing.change(first.sandbox, { add, remove });
+      if (add.length + remove.length > 0) this.#options.routing.change(first.sandbox, { add, remove });
     } catch (error) {
       const container = first.container?.name ?? first.sandbox;
       this.#options.log.warn('routes of a container not changed', {

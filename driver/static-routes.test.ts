@@ -15,8 +15,9 @@ const plain = {
   taken: new Set<string>(),
 };
 
-test('a container of weir alone needs no route beside its default one', () => {
-  assert.deepEqual(destinationsOf(plain), []);
+test('a container of weir alone needs no route beside its default one, but in IPv6 the one to its next hop', () => {
+  assert.deepEqual(destinationsOf(plain), ['fe80::1/128']);
+  assert.deepEqual(destinationsOf({ ...plain, gateways: ['169.254.1.1'] }), []);
 });
 
 test("a container on another driver's network gets routes to the cluster and to pools outside of it", () => {

@@ -59,8 +59,8 @@ export function hostPrefix(address: string): string {
 
 /**
  * Destinations beside the default routes: what the kernel would else look for on the link, where nobody is; and, for a
- * container that is on other drivers' networks too, all of weir. Before them a next hop that every link has: dockerd must
- * find this one.
+ * container that is on other drivers' networks too, all of weir. Before them a next hop that every link has: dockerd looks
+ * for it as soon as the link is up, and the link's own route to it may come later.
  */
 export function destinationsOf(setting: RouteSetting): string[] {
   const { gateways, clusterCidrs, pools, onLink, isMixed, carries, around, taken } = setting;
@@ -72,7 +72,7 @@ export function destinationsOf(setting: RouteSetting): string[] {
   return gateways.flatMap((gateway) => {
     const family = familyOf(gateway);
     const ways = new Set(wanted.filter((destination) => parseCidr(destination).family === family));
-    const own = isOnEveryLink(gateway) && ways.size > 0 ? [hostPrefix(gateway)] : [];
+    const own = isOnEveryLink(gateway) ? [hostPrefix(gateway)] : [];
     return [...own, ...ways].filter((destination) => !taken.has(destination));
   });
 }

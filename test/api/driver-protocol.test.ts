@@ -86,7 +86,10 @@ test('each family has a gateway of its own, and a network of IPv6 alone has only
       InterfaceName: interfaces[0],
       Gateway: '169.254.1.1',
       GatewayIPv6: 'fe80::1',
-      StaticRoutes: [{ Destination: '169.254.1.1/32', RouteType: 1, NextHop: '' }],
+      StaticRoutes: [
+        { Destination: '169.254.1.1/32', RouteType: 1, NextHop: '' },
+        { Destination: 'fe80::1/128', RouteType: 1, NextHop: '' },
+      ],
       DisableGatewayService: true,
     },
     {
