@@ -120,11 +120,12 @@ scene('restart policies: each start is an endpoint of its own, and none is left'
   await create(host, 'plain');
   const failing = ['sh', '-c', 'exit 3'];
   await start(host, 'failing', { network: 'plain', flags: ['--restart', 'on-failure:2'], command: failing });
-  const dying = ['sh', '-c', 'echo up >/www/index.html; httpd -h /www; exec sleep 0.5'];
+  const once = '[ -e /www/index.html ] || { echo up >/www/index.html; exit 1; }';
+  const dying = ['sh', '-c', `${once}; exec httpd -f -h /www`];
   await start(host, 'dying', { network: 'plain', flags: ['--restart', 'always'], command: dying });
   await start(host, 'client', { network: 'plain' });
   const count = (name: string): Promise<string> => host.docker('inspect', '-f', '{{.RestartCount}}', name);
-  await until('the one that always dies has come back', async () => Number(await count('dying')) >= 1);
+  await until('the one that died has come back', async () => Number(await count('dying')) >= 1);
   await until('and serves again', async () => (await fetches(host, 'client', 'http://dying')) === 'up');
   await until('the one that fails is given up', async () => (await count('failing')) === '2');
   await until('two endpoints are there at most', async () => {
