@@ -69,6 +69,13 @@ test('the refusal of an unknown option lists the known ones', () => {
 });
 
 test("endpoint options: others' keys pass, weir's are refused in any case of letters", () => {
-  checkEndpointOptions({ 'com.docker.network.endpoint.ifname': 'eth9' });
+  checkEndpointOptions({ 'com.docker.network.endpoint.dnsservers': ['192.0.2.53'] });
   assert.throws(() => checkEndpointOptions({ 'Weir.x': 'y' }), /"Weir\.x"/);
+});
+
+test('endpoint options: a chosen name of the interface is refused, because it would be ignored', () => {
+  assert.throws(() => checkEndpointOptions({ 'com.docker.network.endpoint.ifname': 'eth9' }), {
+    code: 'OPTION_UNKNOWN',
+    message: /ifname cannot be chosen/,
+  });
 });

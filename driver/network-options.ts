@@ -68,8 +68,16 @@ export function checkIpv6Mtu({ mtu }: NetworkOptions): void {
     throw bad('weir.mtu', mtu, `write ${SMALLEST_MTU6} or more on a network with IPv6`);
 }
 
+/** What Docker leaves to the driver and a remote driver cannot do: it may name a prefix, and Docker counts up. */
+const INTERFACE_NAME = 'com.docker.network.endpoint.ifname';
+
 /** Options of one endpoint (`--network name=…,driver-opt=…`): other components' keys pass, an unknown `weir.` key does not. */
 export function checkEndpointOptions(given: Record<string, unknown>): void {
+  if (given[INTERFACE_NAME] !== undefined) {
+    throw new UserError('OPTION_UNKNOWN', `${INTERFACE_NAME} cannot be chosen on a weir network`, {
+      hint: 'leave it out: Docker counts the interfaces, eth0 first',
+    });
+  }
   const unknown = Object.keys(given).find((name) => name.toLowerCase().startsWith('weir.'));
   if (unknown === undefined) return;
   throw new UserError('OPTION_UNKNOWN', `unknown endpoint option ${JSON.stringify(unknown)}`, {

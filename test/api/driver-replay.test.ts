@@ -153,7 +153,7 @@ function eased(line: RecordedRequest): RecordedRequest {
     const isBare = body.Interface['Address'] === '' && body.Interface['AddressIPv6'] === '';
     if (isBare) body.Interface = { ...body.Interface, Address: '10.85.0.77/24' };
     body.Options = Object.fromEntries(
-      Object.entries(body.Options ?? {}).filter(([key]) => !key.startsWith('weir.')),
+      Object.entries(body.Options ?? {}).filter(([key]) => !/^weir\.|\.ifname$/.test(key)),
     );
   }
   return { ...line, body, raw: JSON.stringify(body) };
