@@ -17,7 +17,7 @@ import {
 
 export const RTM_LINK = { create: 16, delete: 17, get: 18, set: 19 } as const;
 
-const IFLA = { address: 1, name: 3, mtu: 4, link: 5, master: 10, info: 18, families: 26 } as const;
+const IFLA = { address: 1, name: 3, mtu: 4, link: 5, master: 10, info: 18, families: 26, group: 27 } as const;
 const INFO = { kind: 1, data: 2 } as const;
 const VETH_PEER = 1;
 const IFF = { up: 0x1, loopback: 0x8, lowerUp: 0x10000 } as const;
@@ -51,6 +51,8 @@ export interface LinkFields {
   mac?: string;
   mtu?: number;
   master?: number;
+  /** Any number; links of one group can be deleted together. */
+  group?: number;
   up?: boolean;
   kind?: string;
 }
@@ -65,12 +67,13 @@ function header(index: number, up?: boolean): Buffer {
   return head;
 }
 
-function fields({ name, mac, mtu, master }: LinkFields): Buffer[] {
+function fields({ name, mac, mtu, master, group }: LinkFields): Buffer[] {
   return [
     given(name, (value) => text(IFLA.name, value)),
     given(mac, (value) => bytes(IFLA.address, macBytes(value))),
     given(mtu, (value) => u32(IFLA.mtu, value)),
     given(master, (value) => u32(IFLA.master, value)),
+    given(group, (value) => u32(IFLA.group, value)),
   ];
 }
 

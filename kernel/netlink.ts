@@ -42,12 +42,17 @@ function present<T>(items: (T | undefined)[]): T[] {
   return items.filter((item) => item !== undefined);
 }
 
+/** The group of links that are about to go: "weir" in ASCII, so that nobody else's is taken along. */
+const LEAVING = 0x77656972;
+
 /**
  * One socket, synchronous: a request takes some 10 µs. Throws KernelError with the kernel's own sentence where it gives
  * one. Removing what is not there is no error. While a link is being deleted, changes wait for it in the kernel.
  */
 export class Netlink {
   readonly #socket = new NetlinkSocket();
+  #deletion: Promise<void> = Promise.resolve();
+  #nextDeletion: Promise<void> | undefined;
 
   private constructor() {}
 
@@ -95,14 +100,18 @@ export class Netlink {
     return this.#create(name, encodeLink(fields), `create bridge ${name}`);
   }
 
-  /** Deletes on a worker thread (~15 ms, RCU); of a veth pair both ends go. Harmless where it has gone. */
+  /**
+   * Deletes on a worker thread (~15 ms, RCU); of a veth pair both ends go. Harmless where it has gone. Those that come
+   * while a deletion is under way wait for one grace period together, not for one each.
+   */
   async deleteLink(index: number): Promise<void> {
-    const body = encodeLink({ index });
     try {
-      await this.#socket.requestAsync({ type: RTM_LINK.delete, body, action: `delete link ${index}` });
+      this.#change({ index, group: LEAVING }, 'mark for deletion');
     } catch (error) {
-      if (!isRefusal(error, 'ENODEV')) throw error;
+      if (isRefusal(error, 'ENODEV')) return;
+      throw error;
     }
+    await this.#deleteLeaving();
   }
 
   setLinkUp(index: number): void {
@@ -229,6 +238,17 @@ export class Netlink {
     const made = this.link(name);
     if (made === undefined) throw new KernelError(`${action}, then find it`, ERRNO.ENODEV);
     return made.index;
+  }
+
+  /** Takes away what is marked by the time its turn comes. */
+  #deleteLeaving(): Promise<void> {
+    this.#nextDeletion ??= this.#deletion.then(async () => {
+      this.#nextDeletion = undefined;
+      const body = encodeLink({ group: LEAVING });
+      await this.#socket.requestAsync({ type: RTM_LINK.delete, body, action: 'delete links' });
+    });
+    this.#deletion = this.#nextDeletion.catch(() => {});
+    return this.#nextDeletion;
   }
 
   #forgoLinkLocal(index: number, name: string): void {

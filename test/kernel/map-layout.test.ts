@@ -28,7 +28,7 @@ struct {
   __type(value, struct value);
 } ${MAP} SEC(".maps");
 SEC("tc") int look(struct __sk_buff *skb) {
-  struct key key = {};
+  __u64 key[8] = {};
   return bpf_map_lookup_elem(&${MAP}, &key) != 0;
 }
 char _license[] SEC("license") = "GPL";

@@ -299,9 +299,29 @@ test('any number of deletions may be asked for at once', async () => {
   const netlink = Netlink.open();
   const pairs = Array.from({ length: 20 }, () => scratchVeth());
   const nowhere = Array.from({ length: 200 }, () => netlink.deleteLink(999999));
-  await Promise.all([...pairs.map((pair) => pair[Symbol.asyncDispose]()), ...nowhere]);
+  await Promise.all([...pairs.map(({ index }) => netlink.deleteLink(index)), ...nowhere]);
   for (const { name } of pairs) assert.equal(netlink.link(name), undefined);
   netlink.close();
+  for (const pair of pairs) await pair[Symbol.asyncDispose]();
+});
+
+test('those that wait are deleted together, on one descriptor, and nobody else is', async () => {
+  const netlink = Netlink.open();
+  await using other = scratchVeth();
+  const descriptors = (): number => readdirSync('/proc/self/fd').length;
+  const pairs = Array.from({ length: 100 }, () => scratchVeth());
+  const before = descriptors();
+  let most = before;
+  const deleting = pairs.map(async ({ index }) => {
+    await netlink.deleteLink(index);
+    most = Math.max(most, descriptors());
+  });
+  await Promise.all([...deleting, (async () => (most = Math.max(most, descriptors())))()]);
+  assert.ok(most <= before + 1, `${before} descriptors, then ${most}`);
+  for (const { name } of pairs) assert.equal(netlink.link(name), undefined);
+  assert.equal(netlink.link(other.index)?.name, other.name);
+  netlink.close();
+  for (const pair of pairs) await pair[Symbol.asyncDispose]();
 });
 
 test('another network namespace is looked at and changed, and this one is as before', async () => {

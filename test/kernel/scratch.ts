@@ -73,8 +73,10 @@ export function scratchVeth(): Veth {
     peerName,
     ...pair,
     async [Symbol.asyncDispose]() {
-      await netlink.deleteLink(pair.index);
-      netlink.close();
+      netlink.close(); // a test may have closed it
+      const last = Netlink.open();
+      await last.deleteLink(pair.index);
+      last.close();
     },
   };
 }

@@ -1,5 +1,6 @@
 /** IPv6 beside IPv4 on one Docker host: addresses, ways, policy, and what survives a killed agent. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after } from 'node:test';
 import type { api } from '../../base/index.ts';
 import { Packet } from '../support/packet.ts';
@@ -138,11 +139,13 @@ six.test('the world is reached under the host’s own address, and the host stay
   const sniffer = neighbour.background(['tcpdump', '-lnni', 'eth0', '-c', '1', 'ip6 and tcp dst port 80']);
   let seen = '';
   sniffer.stdout?.on('data', (chunk: Buffer) => (seen += chunk.toString()));
+  const heard = once(sniffer, 'close', { signal: AbortSignal.timeout(5_000) });
   await new Promise((resolve) => {
     sniffer.stderr?.once('data', resolve);
   });
   assert.ok(await reaches(host, 'box', WORLD6));
   assert.ok(await pings(host, 'box', WORLD6));
+  await heard;
   assert.match(seen, new RegExp(`IP6 ${HOST6}\\.6[1-5]\\d{3} > `));
   const refused = await host.attemptDocker('exec', 'box', 'curl', '-s', '-m', '3', `http://[${WORLD6}]:9`);
   assert.equal(refused.code, 7, 'connection refused, at once');
