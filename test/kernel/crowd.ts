@@ -66,9 +66,13 @@ export class Crowd implements AsyncDisposable {
     const sockets = ['--plugin-socket', this.#plugin, '--docker-socket', join(this.#folder, 'docker.sock')];
     const settings = ['--bpffs', this.#bpffs.path, '--node-prefix-length', PREFIX_LENGTH];
     const from = performance.now();
-    const agent = spawn(process.execPath, [MAIN, 'agent', ...places, ...sockets, ...settings], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    const agent = spawn(
+      process.execPath,
+      ['--max-semi-space-size=2', MAIN, 'agent', ...places, ...sockets, ...settings],
+      {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    );
     this.#agent = agent;
     const [said] = (await Promise.race([once(agent.stdout, 'data'), once(agent, 'exit')])) as [unknown];
     if (!String(said).includes('ready')) throw new Error(`the agent ended with ${String(said)}`);
