@@ -242,13 +242,22 @@ export class Netlink {
 
   /** Takes away what is marked by the time its turn comes. */
   #deleteLeaving(): Promise<void> {
-    this.#nextDeletion ??= this.#deletion.then(async () => {
+    this.#nextDeletion ??= this.#deletion.then(() => {
       this.#nextDeletion = undefined;
-      const body = encodeLink({ group: LEAVING });
-      await this.#socket.requestAsync({ type: RTM_LINK.delete, body, action: 'delete links' });
+      return this.#deleteGroup(LEAVING);
     });
     this.#deletion = this.#nextDeletion.catch(() => {});
     return this.#nextDeletion;
+  }
+
+  /** No error where there is none: a link that was marked while a deletion began went with it. */
+  async #deleteGroup(group: number): Promise<void> {
+    const body = encodeLink({ group });
+    try {
+      await this.#socket.requestAsync({ type: RTM_LINK.delete, body, action: 'delete links' });
+    } catch (error) {
+      if (!isRefusal(error, 'ENODEV')) throw error;
+    }
   }
 
   #forgoLinkLocal(index: number, name: string): void {

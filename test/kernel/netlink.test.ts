@@ -324,6 +324,13 @@ test('those that wait are deleted together, on one descriptor, and nobody else i
   for (const pair of pairs) await pair[Symbol.asyncDispose]();
 });
 
+test('a link that another deletion has taken along is no error', async () => {
+  const [one, other] = [scratchVeth(), scratchVeth()];
+  await Promise.all([one.netlink.deleteLink(one.index), other.netlink.deleteLink(other.index)]);
+  for (const { name } of [one, other]) assert.equal(one.netlink.link(name), undefined);
+  for (const pair of [one, other]) await pair[Symbol.asyncDispose]();
+});
+
 test('another network namespace is looked at and changed, and this one is as before', async () => {
   const holder = spawn('unshare', ['--net', 'sleep', '60']);
   try {
