@@ -19,16 +19,18 @@ export interface EndpointSpec {
   ipv4?: string;
   ipv6?: string;
   mac: string;
-  /** The number it had before a restart. */
+  /** The number it had before a restart, to be kept. */
   endpointId?: number;
 }
 
+/** The veth pair of an endpoint and its number. */
 export interface Attachment {
   endpointId: number;
   hostInterface: string;
   containerInterface: string;
 }
 
+/** Whose endpoint it is; decides what may pass. `containerId` is empty while Docker has not answered. */
 export interface Owner {
   containerId: string;
   containerName: string;

@@ -12,6 +12,6 @@ export { ROUTE_TABLE, tearDownHost } from './host-device.ts';
 export { textOf as prefixText } from './ipcache.ts';
 export { releasePorts } from './reserved-ports.ts';
 export type { PortRange } from './reserved-ports.ts';
-export { SandboxRoutes } from './sandbox-routes.ts';
+export { type SandboxRoute, SandboxRoutes } from './sandbox-routes.ts';
 export type { PortRequest, PublishedPort, Service } from './services.ts';
 export type { Uplink } from './uplink-choice.ts';

@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Netlink } from '../kernel/index.ts';
 
-interface SandboxRoute {
+/** A route inside a container. */
+export interface SandboxRoute {
   destination: string;
   gateway: string;
+  /** Of the container; the route is by the interface that has it. */
   address: string;
 }
 

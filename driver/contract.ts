@@ -2,6 +2,16 @@
  * What this floor needs from the others, as small interfaces: the datapath, identities, durable records, Docker.
  * The agent passes the real ones; tests pass fakes.
  */
+import type { Datapath, SandboxRoutes } from '../datapath/index.ts';
+
+export type {
+  Attachment,
+  EndpointSpec,
+  Owner,
+  PortRequest,
+  PublishedPort,
+  SandboxRoute,
+} from '../datapath/index.ts';
 
 /** A Docker network as the datapath sees it. */
 export interface NetworkSpec {
@@ -16,75 +26,16 @@ export interface NetworkSpec {
   mtu?: number;
 }
 
-export interface EndpointSpec {
-  /** Docker's endpoint id. */
-  key: string;
-  network: NetworkSpec;
-  /** At least one of the two. */
-  ipv4?: string;
-  ipv6?: string;
-  mac: string;
-  /** The number it had before a restart, to be kept. */
-  endpointId?: number;
-}
-
-/** The veth pair of an endpoint and its number. */
-export interface Attachment {
-  endpointId: number;
-  hostInterface: string;
-  containerInterface: string;
-}
-
-/** Whose endpoint it is; decides what may pass. `containerId` is empty while Docker has not answered. */
-export interface Owner {
-  containerId: string;
-  containerName: string;
-  identity: number;
-  spaces: number[];
-  noWorld: boolean;
-  /** What policy denies it passes and is only told. */
-  audit?: true;
-}
-
-/** What `-p` asks for. */
-export interface PortRequest {
-  protocol: 'tcp' | 'udp';
-  /** Of the container. */
-  port: number;
-  /** Empty: all addresses of the host, in the families that the endpoint has. */
-  hostAddress: string;
-  /** First and last port of the host that will do; 0: any free one. */
-  hostPort: number;
-  hostPortEnd: number;
-}
-
-/** A port of the host that leads to an endpoint. */
-export interface PublishedPort {
-  /** Small, and the same for as long as it is published. */
-  id: number;
-  protocol: 'tcp' | 'udp';
-  /** 0.0.0.0 and :: stand for all addresses of the family. */
-  hostAddress: string;
-  hostPort: number;
-  /** The container's, as is the port. */
-  address: string;
-  port: number;
-}
-
-export interface EndpointDatapath {
-  /** Idempotent: an endpoint that exists already is taken over as it is. Nothing passes until it is activated. */
-  createEndpoint(spec: EndpointSpec): Promise<Attachment>;
-  /** Identity and policy first, then link up; called again whenever the owner changes. */
-  activateEndpoint(key: string, owner: Owner): Promise<void>;
-  /** All ports or none; rejects naming who has the one that is not free. */
-  publishPorts(key: string, requests: PortRequest[]): Promise<PublishedPort[]>;
-  /** Takes over what was published before a restart. */
-  restorePorts(key: string, ports: PublishedPort[]): Promise<void>;
-  /** Idempotent. */
-  unpublishPorts(key: string): Promise<void>;
-  /** Idempotent; its ports go with it. */
-  removeEndpoint(key: string): Promise<void>;
-}
+/** Endpoints and their ports in the kernel. */
+export type EndpointDatapath = Pick<
+  Datapath,
+  | 'createEndpoint'
+  | 'activateEndpoint'
+  | 'publishPorts'
+  | 'restorePorts'
+  | 'unpublishPorts'
+  | 'removeEndpoint'
+>;
 
 export interface IdentitySource {
   /** The identity of a label set; a holder holds one identity, so acquiring again moves it. */
@@ -93,19 +44,8 @@ export interface IdentitySource {
   release(holder: string): Promise<void>;
 }
 
-/** A route inside a container. */
-export interface SandboxRoute {
-  destination: string;
-  gateway: string;
-  /** An address of the container; the route is by the interface that has it. */
-  address: string;
-}
-
 /** Routes in containers' own namespaces, where Docker's protocol has no word for them: once the container runs. */
-export interface SandboxRouting {
-  /** First adds, in place of what leads to the same destination, then removes. Throws where the namespace is not there. */
-  change(sandbox: string, change: { add: SandboxRoute[]; remove: SandboxRoute[] }): void;
-}
+export type SandboxRouting = Pick<SandboxRoutes, 'change'>;
 
 /** Which container labels count, in canonical form. */
 export interface LabelAdmission {

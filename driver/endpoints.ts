@@ -1,5 +1,5 @@
 /** The life of endpoints: made, joined, left, removed, restored. Every step may be repeated; a failed one is undone. */
-import { BugError, describeError, familyOf, type Log, UserError } from '../base/index.ts';
+import { describeError, type Log, UserError } from '../base/index.ts';
 import type {
   EndpointDatapath,
   EndpointFacts,
@@ -13,12 +13,12 @@ import type {
 } from './contract.ts';
 import { addressesOf, type Endpoint, type EndpointView, viewOf } from './endpoint.ts';
 import { EndpointTable } from './endpoint-table.ts';
+import { type JoinAnswer, joinAnswer } from './join-answer.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { MixedRoutes } from './mixed-routes.ts';
 import type { Networks } from './networks.ts';
 import type { EndpointRequest, JoinRequest } from './request.ts';
 import { Sandboxes } from './sandboxes.ts';
-import { type StaticRoute, staticRoutes } from './static-routes.ts';
 import { withinMs } from './time-limit.ts';
 
 export interface EndpointsOptions {
@@ -36,17 +36,6 @@ export interface EndpointsOptions {
   lookupMs?: number;
 }
 
-/** What Docker is told about the interface of a container. */
-export interface JoinAnswer {
-  InterfaceName: { SrcName: string; DstPrefix: string };
-  Gateway?: string;
-  GatewayIPv6?: string;
-  StaticRoutes: StaticRoute[];
-  DisableGatewayService: true;
-}
-
-/** Where the answer has the next hop of a family. */
-const GATEWAY_FIELD = { 4: 'Gateway', 6: 'GatewayIPv6' } as const;
 /** Ports that `-p` asks for on an endpoint. */
 export interface PublishRequest {
   networkId: string;
@@ -108,7 +97,7 @@ export class Endpoints {
           `endpoint ${endpointId.slice(0, 12)} belongs to another container already`,
         );
       }
-      return this.#answer(endpoint);
+      return joinAnswer(endpoint, this.#routes.gateways(endpoint));
     });
   }
 
@@ -335,19 +324,6 @@ export class Endpoints {
     await this.#settle(endpoint.sandbox);
     await this.#review(endpoint.sandbox);
     await this.#table.persist(endpoint);
-  }
-
-  #answer(endpoint: Endpoint): JoinAnswer {
-    const { attachment, routes } = endpoint;
-    if (attachment === undefined) throw new BugError('join an endpoint that has no interface');
-    const gateways = this.#routes.gateways(endpoint);
-    return {
-      InterfaceName: { SrcName: attachment.containerInterface, DstPrefix: 'eth' },
-      // also where it is --internal: the datapath keeps such a container from the world, not its routes
-      ...Object.fromEntries(gateways.map((gateway) => [GATEWAY_FIELD[familyOf(gateway)], gateway])),
-      StaticRoutes: staticRoutes(gateways, routes),
-      DisableGatewayService: true,
-    };
   }
 
   async #settle(sandbox: string | undefined): Promise<void> {
