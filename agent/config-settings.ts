@@ -64,7 +64,7 @@ export const SETTINGS = {
   nodeAddress: setting('<ip>', 'address of this host (default: that of the uplink)', '', optional(address)),
   uplink: setting(
     '<device>',
-    'device towards the world (default: that of the default route)',
+    'the only device towards the world (default: all with an address, that of the default route first)',
     '',
     optional(interfaceName),
   ),

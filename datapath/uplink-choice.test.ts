@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { InterfaceAddress, Link, Route } from '../kernel/index.ts';
-import { uplinksOf } from './uplink-choice.ts';
+import { bridgesOf, uplinksOf } from './uplink-choice.ts';
+import type { HostView } from './uplink-choice.ts';
 
 function link(index: number, name: string, change: Partial<Link> = {}): Link {
   return {
@@ -52,7 +53,12 @@ const addresses = [
   address(4, '172.17.0.1'),
   address(6, '10.210.0.9'),
 ];
+const tunnel = link(7, 'wg0', { mac: '', kind: 'wireguard' });
 const eth0 = { ifindex: 2, name: 'eth0', mtu: 9000, ipv4: '192.0.2.7' };
+
+function weir0And(...present: InterfaceAddress[]): HostView {
+  return { links: [...links, link(8, 'weir0', { kind: 'bridge' })], addresses: present, routes: [] };
+}
 
 test('the device of the default route, with its first address that is good for all the world', () => {
   assert.deepEqual(uplinksOf({ links, addresses, routes: [defaultRoute(2)] }, []), [eth0]);
@@ -68,17 +74,31 @@ test('of several default routes the best, and none that leads nowhere or is in a
   assert.deepEqual(uplinksOf({ links, addresses, routes }, []), [eth0]);
   assert.deepEqual(uplinksOf({ links, addresses, routes: [...routes, defaultRoute(3)] }, []), [
     { ifindex: 3, name: 'eth1', mtu: 1500 },
+    eth0,
   ]);
 });
 
-test('without a default route the only device that leads anywhere, and none where there are two', () => {
-  assert.deepEqual(uplinksOf({ links, addresses, routes: [] }, []), [eth0]);
-  const more = [...addresses, address(3, '198.51.100.1')];
-  assert.deepEqual(uplinksOf({ links, addresses: more, routes: [] }, []), []);
-  const shut = [LO, { ...ETH0, up: false }, ETH1, DOCKER0, PORT, OWN];
-  assert.deepEqual(uplinksOf({ links: shut, addresses: more, routes: [] }, []), [
-    { ifindex: 3, name: 'eth1', mtu: 1500, ipv4: '198.51.100.1' },
-  ]);
+test('then all others that have an address and lead out: no bridge, no port of one, no tunnel, none that is down', () => {
+  const more = [...addresses, address(3, '198.51.100.1'), address(5, '192.0.2.9'), address(7, '192.0.2.10')];
+  const eth1 = { ifindex: 3, name: 'eth1', mtu: 1500, ipv4: '198.51.100.1' };
+  const found = (present: Link[], ...routes: Route[]): unknown =>
+    uplinksOf({ links: present, addresses: more, routes }, []);
+  const all = [...links, tunnel];
+  assert.deepEqual(found(all), [eth0, eth1]);
+  assert.deepEqual(found(all, defaultRoute(2)), [eth0, eth1]);
+  assert.deepEqual(found(all, defaultRoute(3)), [eth1, eth0]);
+  assert.deepEqual(found([LO, { ...ETH0, up: false }, ETH1, DOCKER0, PORT, OWN]), [eth1]);
+});
+
+test('a bridge with an address is one where published ports are asked for; a port of it, and weir’s own, are not', () => {
+  const host = weir0And(address(8, '10.210.0.1'), ...addresses);
+  const docker0 = { ifindex: 4, name: 'docker0', mtu: 1500 };
+  assert.deepEqual(bridgesOf(host), [docker0]);
+  assert.deepEqual(bridgesOf(weir0And(address(2, '192.0.2.7'))), [], 'nobody behind it asks an address');
+  assert.deepEqual(uplinksOf({ ...host, routes: [defaultRoute(4)] }, [])[0], {
+    ...docker0,
+    ipv4: '172.17.0.1',
+  });
 });
 
 test('those that are named and there, whatever the routes say', () => {
@@ -91,13 +111,11 @@ const default6 = (ifindex: number): Route => defaultRoute(ifindex, { destination
 test('each family has a way out of its own, which may be the same', () => {
   const more = [...addresses, address(2, '2001:db8::2'), address(3, '2001:db8:3::2')];
   const both = { ...eth0, ipv6: '2001:db8::2' };
+  const eth1 = { ifindex: 3, name: 'eth1', mtu: 1500, ipv6: '2001:db8:3::2' };
   const found = (...routes: Route[]): unknown => uplinksOf({ links, addresses: more, routes }, []);
-  assert.deepEqual(found(defaultRoute(2), default6(2)), [both]);
-  assert.deepEqual(found(default6(3), defaultRoute(2)), [
-    both,
-    { ifindex: 3, name: 'eth1', mtu: 1500, ipv6: '2001:db8:3::2' },
-  ]);
-  assert.deepEqual(found(default6(2)), [both]);
+  assert.deepEqual(found(defaultRoute(2), default6(2)), [both, eth1]);
+  assert.deepEqual(found(default6(3), defaultRoute(2)), [both, eth1]);
+  assert.deepEqual(found(default6(3)), [eth1, both]);
   const six = [address(2, '2001:db8::2')];
   assert.deepEqual(uplinksOf({ links, addresses: six, routes: [] }, []), [
     { ifindex: 2, name: 'eth0', mtu: 9000, ipv6: '2001:db8::2' },

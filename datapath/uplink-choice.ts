@@ -1,4 +1,4 @@
-/** Which devices lead out of the host, and with which addresses. Pure. */
+/** Which devices lead out of the host, and with which addresses; and which lead to what else runs on it. Pure. */
 import { cidrContains, parseCidr } from '../base/index.ts';
 import type { Family } from '../base/index.ts';
 import type { InterfaceAddress, Link, Route } from '../kernel/index.ts';
@@ -24,10 +24,10 @@ const DEFAULT = { 4: '0.0.0.0/0', 6: '::/0' } as const;
 const FAMILIES: readonly Family[] = [4, 6];
 const UNIQUE_LOCAL = parseCidr('fc00::/7');
 
-/** Devices made by container engines and by weir never lead out. */
-function leadsOut(link: Link): boolean {
-  const isInside = link.kind === 'bridge' || link.master !== undefined || link.name.startsWith('weir');
-  return link.up && !link.loopback && !isInside;
+/** A device of Ethernet frames that is nobody's port and not weir's own; programs read such frames. */
+function isWay(link: Link): boolean {
+  const isOthers = link.loopback || link.master !== undefined || link.name.startsWith('weir');
+  return link.up && link.mac !== '' && !isOthers;
 }
 
 /** What speaks against an address as the source towards the world; less is better. */
@@ -65,21 +65,32 @@ function defaultDevice(family: Family, routes: Route[]): number | undefined {
   return ways.toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0))[0]?.ifindex;
 }
 
-function choose({ links, addresses, routes }: HostView, names: string[]): Link[] {
-  if (names.length > 0) return links.filter((link) => names.includes(link.name));
-  // IPv4's first: where both lead out, it says which MTU counts
-  const ways = new Set(FAMILIES.map((family) => defaultDevice(family, routes)));
-  const byRoute = [...ways].flatMap((way) => links.filter((link) => link.index === way));
-  if (byRoute.length > 0) return byRoute;
-  const hasAddress = ({ index }: Link): boolean => Object.keys(addressesOf(index, addresses)).length > 0;
-  const candidates = links.filter((link) => leadsOut(link) && hasAddress(link));
-  return candidates.length === 1 ? candidates : [];
+function hasAddress({ index }: Link, { addresses }: HostView): boolean {
+  return Object.keys(addressesOf(index, addresses)).length > 0;
 }
 
-/** Those named; without names the devices of the default routes, or the only one that leads anywhere. */
+/** Those of the default routes first, IPv4's before IPv6's: the first says which MTU counts. */
+function choose(host: HostView, names: string[]): Link[] {
+  const { links, routes } = host;
+  if (names.length > 0) return links.filter((link) => names.includes(link.name));
+  const ways = FAMILIES.map((family) => defaultDevice(family, routes));
+  const byRoute = ways.flatMap((way) => links.filter((link) => link.index === way));
+  const further = links.filter((link) => isWay(link) && link.kind !== 'bridge' && hasAddress(link, host));
+  return [...new Set([...byRoute, ...further])];
+}
+
+/** Those named; without names the devices of the default routes and all others that lead out of the host. */
 export function uplinksOf(host: HostView, names: string[]): Uplink[] {
   return choose(host, names).map((link) => ({
     ...{ ifindex: link.index, name: link.name, mtu: link.mtu },
     ...addressesOf(link.index, host.addresses),
   }));
+}
+
+/** Bridges that the host has an address on: containers and machines behind them may ask for published ports. */
+export function bridgesOf(host: HostView): Pick<Uplink, 'ifindex' | 'name' | 'mtu'>[] {
+  const bridges = host.links.filter(
+    (link) => isWay(link) && link.kind === 'bridge' && hasAddress(link, host),
+  );
+  return bridges.map(({ index, name, mtu }) => ({ ifindex: index, name, mtu }));
 }

@@ -11,6 +11,8 @@ interface Host {
   addresses: InterfaceAddress[];
 }
 
+const MAC = '02:00:00:00:00:01';
+
 /** A host of one device, or none, and a datapath that writes down what is done to it. */
 class Rig {
   readonly fake: FakeMaps = fakeMaps();
@@ -63,7 +65,7 @@ class Rig {
     const links =
       index === undefined
         ? []
-        : [{ index, name, mac: '', mtu: 1400, up: true, carrier: true, loopback: false }];
+        : [{ index, name, mac: MAC, mtu: 1400, up: true, carrier: true, loopback: false }];
     const addresses = (texts.length > 0 ? texts : ['192.0.2.7']).map((address) => ({
       ...({
         ifindex: index ?? 0,
@@ -152,4 +154,31 @@ test('after a restart the program is put in place of the former, and taken off w
   assert.deepEqual(await rig.refresh(ETH0), ['detach wan9', `attach eth0 ${ETH0}`]);
   assert.deepEqual(rig.inMap, { found: [`${ETH0} 192.0.2.7`], default: ETH0 });
   assert.ok(rig.pinned.includes('weir7'), 'an endpoint is none of its business');
+});
+
+test('a bridge has the program and no address; it is no way out, and what becomes an uplink keeps its program', async () => {
+  const rig = new Rig();
+  await rig.refresh(ETH0);
+  const { links, addresses } = rig.host;
+  const bridge = { ...links[0]!, index: 5, name: 'docker0', kind: 'bridge' };
+  rig.log.length = 0;
+  rig.host = { links: [...links, bridge], addresses: [...addresses, { ...addresses[0]!, ifindex: 5 }] };
+  await rig.uplinks.refresh();
+  assert.deepEqual(rig.log, ['attach docker0 5']);
+  assert.deepEqual(rig.inMap, { found: [`${ETH0} 192.0.2.7`, '5 0.0.0.0'], default: ETH0 });
+  assert.deepEqual(
+    rig.uplinks.current.map(({ name }) => name),
+    ['eth0'],
+  );
+  rig.log.length = 0;
+  rig.host = {
+    ...rig.host,
+    links: [
+      { ...links[0]!, up: false },
+      { ...bridge, kind: 'team' },
+    ],
+  };
+  await rig.uplinks.refresh();
+  assert.deepEqual(rig.log, ['detach eth0']);
+  assert.deepEqual(rig.inMap, { found: ['5 192.0.2.7'], default: 5 });
 });

@@ -1,9 +1,12 @@
-/** The ways out of the host: which devices they are, which address masquerading uses, followed when either changes. */
+/**
+ * The ways out of the host: which devices they are, which address masquerading uses, followed when either changes. Bridges
+ * of the host are ways in only: what asks there for a published port is answered there, and nothing leaves by them.
+ */
 import type { Log } from '../base/index.ts';
 import type { DatapathObject } from '../bpf/index.ts';
 import { detachClsact } from '../kernel/index.ts';
 import type { Netlink } from '../kernel/index.ts';
-import { uplinksOf } from './uplink-choice.ts';
+import { bridgesOf, uplinksOf } from './uplink-choice.ts';
 import type { Uplink } from './uplink-choice.ts';
 
 export interface UplinkOptions {
@@ -22,12 +25,15 @@ const ENDPOINT_DEVICE = /^weir\d+$/;
 export class Uplinks {
   readonly #options: UplinkOptions;
   #current: Uplink[] = [];
+  /** Those and the bridges: every device with the program. */
+  readonly #devices = new Map<number, Uplink>();
   #isFirst = true;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
   }
 
+  /** The ways out, the first one by default. */
   get current(): readonly Uplink[] {
     return this.#current;
   }
@@ -36,33 +42,38 @@ export class Uplinks {
   async refresh(): Promise<void> {
     const { netlink, names } = this.#options;
     const host = { links: netlink.links(), addresses: netlink.addresses(), routes: netlink.routes() };
-    const found = uplinksOf(host, names);
+    const uplinks = uplinksOf(host, names);
+    const bridges = bridgesOf(host).filter((bridge) => !has(uplinks, bridge));
+    const found = [...uplinks, ...bridges];
     // a name may be another device's by now, so what was under it goes first
-    for (const uplink of this.#current)
-      if (!found.some((item) => item.ifindex === uplink.ifindex)) await this.#release(uplink);
+    for (const device of this.#devices.values()) if (!has(found, device)) await this.#release(device);
     if (this.#isFirst) await this.#releaseFormer(found);
-    for (const uplink of found) {
-      const old = this.#current.find((item) => item.ifindex === uplink.ifindex);
-      if (old === undefined || !isSame(old, uplink)) await this.#adopt(uplink, old);
-    }
-    this.#current = found;
     this.#isFirst = false;
-    this.#setDefault(found[0]?.ifindex ?? 0);
+    for (const uplink of uplinks) await this.#adopt(uplink, 'uplink');
+    this.#current = uplinks;
+    this.#setDefault(uplinks[0]?.ifindex ?? 0);
+    for (const bridge of bridges) await this.#adopt(bridge, 'bridge');
   }
 
-  async #adopt(uplink: Uplink, old: Uplink | undefined): Promise<void> {
+  async #adopt(device: Uplink, what: 'uplink' | 'bridge'): Promise<void> {
     const { object, log } = this.#options;
-    if (old === undefined) await object.attach('from_uplink', uplink, 'ingress');
-    else if (old.name !== uplink.name) object.rename(old.name, uplink.name);
-    const { ifindex, name, ipv4, ipv6 } = uplink;
-    object.maps.uplink.set(ifindex, { ip4: ipv4 ?? NONE.ip4, ip6: ipv6 ?? NONE.ip6 });
-    log.info('uplink', { name, ipv4: ipv4 ?? 'none', ipv6: ipv6 ?? 'none' });
+    const { ifindex, name, ipv4 = NONE.ip4, ipv6 = NONE.ip6 } = device;
+    const old = this.#devices.get(ifindex);
+    if (old !== undefined && isSame(old, device)) return;
+    if (old === undefined) await object.attach('from_uplink', device, 'ingress');
+    else if (old.name !== name) object.rename(old.name, name);
+    object.maps.uplink.set(ifindex, { ip4: ipv4, ip6: ipv6 });
+    this.#devices.set(ifindex, device);
+    log.info(what, { name, ipv4, ipv6 });
   }
 
-  async #release({ ifindex, name }: Uplink): Promise<void> {
+  async #release(device: Uplink): Promise<void> {
     const { object, log } = this.#options;
+    const { ifindex, name } = device;
     this.#forget(ifindex);
     await object.detach(name);
+    this.#devices.delete(ifindex);
+    if (!has(this.#current, device)) return;
     this.#current = this.#current.filter((uplink) => uplink.ifindex !== ifindex);
     log.warn('uplink has gone', { name });
   }
@@ -71,7 +82,7 @@ export class Uplinks {
   async #releaseFormer(found: Uplink[]): Promise<void> {
     const { object } = this.#options;
     for (const [ifindex] of [...object.maps.uplink.entries()])
-      if (!found.some((item) => item.ifindex === ifindex)) this.#forget(ifindex);
+      if (!has(found, { ifindex })) this.#forget(ifindex);
     const names = object.attached().filter((name) => !ENDPOINT_DEVICE.test(name));
     for (const name of names) if (!found.some((item) => item.name === name)) await object.detach(name);
   }
@@ -87,6 +98,10 @@ export class Uplinks {
     const current = config.get(0);
     if (current !== undefined && current.uplink !== ifindex) config.set(0, { ...current, uplink: ifindex });
   }
+}
+
+function has(devices: readonly Uplink[], { ifindex }: Pick<Uplink, 'ifindex'>): boolean {
+  return devices.some((device) => device.ifindex === ifindex);
 }
 
 function isSame(a: Uplink, b: Uplink): boolean {

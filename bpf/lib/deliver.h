@@ -116,6 +116,7 @@ static __noinline int deliver_world(struct __sk_buff *skb)
 	struct context *context = context_get();
 	const struct uplink *uplink;
 	__u32 ifindex = 0;
+	bool masquerades;
 	int reason;
 
 	if (!context)
@@ -124,11 +125,12 @@ static __noinline int deliver_world(struct __sk_buff *skb)
 	if (reason)
 		return reason;
 	uplink = bpf_map_lookup_elem(&weir_uplink, &ifindex);
-	if (!uplink)
+	/* who was asked under an address answers under that address */
+	masquerades = !context->reply && !(context->destination.reach & IPCACHE_NATIVE);
+	if (!uplink || (masquerades && uplink_is_bridge(uplink)))
 		return DROP_NO_UPLINK;
 	reason = ttl_decrement(skb, context->packet.is6);
-	/* who was asked under an address answers under that address */
-	if (!reason && !context->reply && !(context->destination.reach & IPCACHE_NATIVE))
+	if (!reason && masquerades)
 		reason = masquerade(skb, context, context->packet.is6 ? &uplink->ip6 : &uplink->ip4);
 	if (reason)
 		return reason;

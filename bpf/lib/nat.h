@@ -7,17 +7,23 @@
 #pragma once
 #include "verdict.h"
 
+/* All zero: none. A bridge of the host has neither: it brings in what asks for published ports, and answers leave by it. */
 struct uplink {
-	struct addr ip4; /* all zero: none */
+	struct addr ip4;
 	struct addr ip6;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 64);
+	__uint(max_entries, 1024);
 	__type(key, __u32);
 	__type(value, struct uplink);
 } weir_uplink SEC(".maps");
+
+static __always_inline bool uplink_is_bridge(const struct uplink *uplink)
+{
+	return addr_is_none(&uplink->ip4) && addr_is_none(&uplink->ip6);
+}
 
 /* As an answer from outside says it. For ICMP echo the remote port is 0 and the local one the id. */
 struct nat_key {

@@ -50,7 +50,7 @@ export class LabHost implements AsyncDisposable {
 
   async #join(lan: NonNullable<HostOptions['lan']>): Promise<void> {
     const { segment, address, address6, gateway, gateway6 } = lan;
-    await segment.attach(this.machine, address, ...(address6 === undefined ? [] : [address6]));
+    await segment.attach(this.machine, 'eth0', address, ...(address6 === undefined ? [] : [address6]));
     for (const router of [gateway, gateway6])
       if (router !== undefined) await this.run(['ip', 'route', 'add', 'default', 'via', router]);
   }

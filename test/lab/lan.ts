@@ -18,24 +18,24 @@ export class Lan implements AsyncDisposable {
     return new Lan(bridge);
   }
 
-  /** Gives the machine an eth0 on this segment, with addresses of either family. */
-  async attach(machine: LabNamespace, ...addresses: string[]): Promise<void> {
+  /** Gives the machine a device on this segment, with addresses of either family. */
+  async attach(machine: LabNamespace, device: string, ...addresses: string[]): Promise<void> {
     const port = `port${this.#ports++}`;
-    const ends = ['eth0', 'netns', String(machine.pid), 'type', 'veth', 'peer', 'name', port];
+    const ends = [device, 'netns', String(machine.pid), 'type', 'veth', 'peer', 'name', port];
     await run(['ip', 'link', 'add', ...ends, 'netns', String(this.#bridge.pid)]);
     await this.#bridge.run(['ip', 'link', 'set', port, 'master', 'lan', 'up']);
     for (const address of addresses) {
       const flags = address.includes(':') ? ['nodad'] : [];
-      await machine.run(['ip', 'addr', 'add', address, 'dev', 'eth0', ...flags]);
+      await machine.run(['ip', 'addr', 'add', address, 'dev', device, ...flags]);
     }
-    await machine.run(['ip', 'link', 'set', 'eth0', 'up', 'multicast', 'on']);
+    await machine.run(['ip', 'link', 'set', device, 'up', 'multicast', 'on']);
   }
 
   /** A machine without Docker on this segment; it ends with the segment. */
   async neighbour(name: string, ...addresses: string[]): Promise<LabNamespace> {
     const machine = await LabNamespace.start(name);
     this.#neighbours.push(machine);
-    await this.attach(machine, ...addresses);
+    await this.attach(machine, 'eth0', ...addresses);
     return machine;
   }
 

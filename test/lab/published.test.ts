@@ -16,6 +16,10 @@ const LOCAL = '127.0.0.1';
 const HOST6 = '2001:db8:77::1';
 const OUTSIDE6 = '2001:db8:77::2';
 const LOCAL6 = '::1';
+/** Of the segment at the host's second device, which no default route leads to. */
+const ASIDE = '192.168.78.1';
+const BESIDE = '192.168.78.2';
+const YARD6 = '2001:db8:99::/64';
 const PORT = 8080;
 
 /** Addresses of host and neighbour, and how those of containers begin. */
@@ -25,11 +29,16 @@ const FAMILIES = [
 ] as const;
 
 let segment: Lan | undefined;
+let side: Lan | undefined;
 let outside: LabNamespace;
+let beside: LabNamespace;
 const published = lab(
   async () => {
     segment = await Lan.start('segment');
     outside = await segment.neighbour('outside', `${OUTSIDE}/24`, `${OUTSIDE6}/64`);
+    side = await Lan.start('side');
+    beside = await side.neighbour('beside', `${BESIDE}/24`);
+    await beside.run(['ip', 'route', 'add', `${HOST}/32`, 'via', ASIDE]);
     return LabHost.start({
       name: 'port',
       lan: { segment, address: `${HOST}/24`, gateway: OUTSIDE, address6: `${HOST6}/64`, gateway6: OUTSIDE6 },
@@ -38,10 +47,12 @@ const published = lab(
   },
   async (host) => {
     await importLabImage(host);
+    await side?.attach(host.machine, 'eth1', `${ASIDE}/24`);
     await host.run(['iptables', '-P', 'FORWARD', 'DROP']);
     await host.agent();
     for (const name of ['front', 'back'])
       await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', name);
+    await host.docker('network', 'create', '--ipv6', '--subnet', '172.30.0.0/24', '--subnet', YARD6, 'yard');
     await mirror(host, 'web', ['-p', `${PORT}:7`, '-p', '5353:7/udp']);
     await start(host, 'near', { network: 'front', command: ['cat'], flags: ['-i'] });
     await start(host, 'far', { network: 'back', command: ['cat'], flags: ['-i'] });
@@ -49,6 +60,7 @@ const published = lab(
 );
 after(async () => {
   await segment?.[Symbol.asyncDispose]();
+  await side?.[Symbol.asyncDispose]();
 });
 
 /** A container that tells everyone who asks on port 7 his own address. */
@@ -70,6 +82,10 @@ function command({ protocol = 'tcp', address = HOST, port = PORT }: Question, pr
 /** "who answered, who I am"; empty where nobody did. */
 async function fromOutside(host: LabHost, question: Question = {}): Promise<string> {
   return (await outside.attempt(command(question, `${host.machine.folder}/probe`))).stdout.trim();
+}
+
+async function fromBeside(host: LabHost, question: Question): Promise<string> {
+  return (await beside.attempt(command(question, `${host.machine.folder}/probe`))).stdout.trim();
 }
 
 async function fromHost(host: LabHost, question: Question = {}): Promise<string> {
@@ -130,6 +146,52 @@ for (const family of FAMILIES) {
     assert.equal(await fromContainer(host, 'far', past), '', 'not past the port');
   });
 }
+
+published.test('from another network of the host’s, by any of its addresses', async (host) => {
+  for (const address of [ASIDE, HOST])
+    assert.equal(await fromBeside(host, { address }), `${address} ${BESIDE}`);
+  const server = beside.background([`${host.machine.folder}/probe`, 'mirror', '7']);
+  const answer = (): Promise<string> => fromContainer(host, 'near', { address: BESIDE, port: 7 });
+  await until('it is the world for containers', async () => (await answer()) === `${BESIDE} ${ASIDE}`);
+  server.kill();
+});
+
+for (const network of ['bridge', 'yard'])
+  published.test(
+    `from containers of Docker’s network ${network}, as the world that they are`,
+    async (host) => {
+      await start(host, 'other', { network, command: ['cat'], flags: ['-i'] });
+      const other = await addressOf(host, 'other', 'IPv4');
+      const bridge = await host.docker(
+        'inspect',
+        '-f',
+        '{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}',
+        'other',
+      );
+      for (const address of [HOST, bridge]) {
+        assert.equal(await fromContainer(host, 'other', { address }), `${address} ${other}`);
+        const udp = { address, protocol: 'udp', port: 5353 } as const;
+        assert.equal(await fromContainer(host, 'other', udp), `${address} ${other}`);
+      }
+      if (network === 'yard') {
+        const seen = `${HOST6} ${await addressOf(host, 'other', 'IPv6')}`;
+        assert.equal(await fromContainer(host, 'other', { address: HOST6 }), seen);
+      }
+      const past = { address: await addressOf(host, 'web', 'IPv4'), port: 7 };
+      assert.equal(await fromContainer(host, 'other', past), '', 'not past the port');
+      assert.equal(await fromContainer(host, 'near', { address: other, port: 7 }), '', 'nor the other way');
+      await setPolicy(host, [
+        { endpointSelector: { matchLabels: { id: 'web' } }, ingress: [{ fromCIDR: [`${OUTSIDE}/32`] }] },
+      ]);
+      assert.equal(await fromContainer(host, 'other'), '', 'policy decides');
+      await setPolicy(host, [
+        { endpointSelector: { matchLabels: { id: 'web' } }, ingress: [{ fromCIDR: [`${other}/32`] }] },
+      ]);
+      assert.equal(await fromContainer(host, 'other'), `${HOST} ${other}`);
+      await setPolicy(host, []);
+      await remove(host, 'other');
+    },
+  );
 
 published.test('a port of 127.0.0.1 is the host’s alone, a port of one address no other’s', async (host) => {
   await mirror(host, 'private', ['-p', `${LOCAL}:9001:7`, '-p', `${HOST}:9002:7`]);

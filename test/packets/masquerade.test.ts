@@ -25,6 +25,8 @@ for (const {
   const ping = packetFrom(web, world.ip).icmp({ id: 7 });
   const other = packetFrom(client, world.ip).tcp();
   const UNREACHABLE = { type: icmp.unreachable, code: 3, id: 0, sequence: 0 } as const;
+  const uplinkOfTheOther =
+    family === 'IPv4' ? { ip4: '0.0.0.0', ip6: '2001:db8::10' } : { ip4: '192.0.2.10', ip6: '::' };
   const tick = (): number => Number(process.hrtime.bigint() >> 30n);
 
   /** A datagram whose checksum comes to zero once it is masqueraded, which must be sent as 0xffff (RFC 768). */
@@ -219,9 +221,9 @@ for (const {
         becomes: packetFrom(web, world.ip).sctp().ip({ ttl: 63 }),
       },
       {
-        name: 'an uplink without an address cannot masquerade',
+        name: 'an uplink without an address of the family cannot masquerade',
         where: leaving(web),
-        given: (rig) => rig.maps.uplink.set(rig.ifindex(uplink.name), { ip4: '::', ip6: '::' }),
+        given: (rig) => rig.maps.uplink.set(rig.ifindex(uplink.name), uplinkOfTheOther),
         packet: tcp,
         verdict: 'DROP_NAT_NO_MAPPING',
         becomes: tcp.ip({ ttl: 63 }),
