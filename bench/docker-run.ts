@@ -22,7 +22,7 @@ export async function dockerRun(stage: Stage, rounds: number): Promise<Report> {
   for (const times of Object.values(until)) times.shift(); // the round that does not count
   const runs = { what: 'until the command runs', unit: 'ms', bar: { atMost: 1.1 } };
   return {
-    title: 'docker run',
+    title: stage.titled('docker run'),
     ratios: [
       compare(runs, until.weir, { base: until.bridge, again: until.again }),
       compare({ what: 'until the container is gone', unit: 'ms' }, gone.weir, {

@@ -62,7 +62,7 @@ export async function footprint(stage: Stage): Promise<Report> {
   const largest = [...maps].toSorted(([, a], [, b]) => b - a).slice(0, 4);
   const total = [...maps.values()].reduce((sum, size) => sum + size, 0);
   return {
-    title: `Footprint with ${ENDPOINTS} endpoints`,
+    title: stage.titled(`Footprint with ${ENDPOINTS} endpoints`),
     figures: [
       row('agent: resident memory', 'MB', grown, { atMost: 120 }),
       row('agent: resident memory after a restart', 'MB', memory(stage.agentPid, 'VmRSS'), { atMost: 120 }),

@@ -26,8 +26,8 @@ const BENCHES: Record<string, { run: Bench; rounds: number }> = {
   footprint: { run: footprint, rounds: 1 },
 };
 
-/** Those whose containers talk in the family that --ipv6 chooses. */
-const OF_EITHER = new Set(['stream', 'round-trip', 'connect-rate']);
+/** Those that no family makes a difference to, or that talk IPv4 from outside. */
+const OF_IPV4 = new Set(['plugin-calls', 'published-port']);
 
 function fail(text: string): never {
   process.stderr.write(`bench/run: ${text}\n`);
@@ -44,7 +44,7 @@ function readArguments(): { names: string[]; rounds: number | undefined; family:
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
     fail('--rounds wants a number from 1 on');
-  const usual = Object.keys(BENCHES).filter((name) => values.ipv6 !== true || OF_EITHER.has(name));
+  const usual = Object.keys(BENCHES).filter((name) => values.ipv6 !== true || !OF_IPV4.has(name));
   const [other] = positionals.filter((name) => !usual.includes(name));
   if (other !== undefined) fail(`${other} is not measured over IPv6; ${usual.join(', ')} are`);
   const names = positionals.length > 0 ? positionals : usual;

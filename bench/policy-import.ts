@@ -84,7 +84,9 @@ export async function policyImport(stage: Stage, rounds: number): Promise<Report
   const commands = await commandLine(stage, rounds);
   await stage.clear();
   await setPolicy(host, []);
+  const title = stage.titled(`Policy import with ${ENDPOINTS} endpoints`);
   return describe(
+    title,
     { denials: denials.slice(1), permits: permits.slice(1), firsts: [first], commands },
     gaps.map(parseGap),
   );
@@ -108,6 +110,7 @@ async function commandLine({ host }: Stage, rounds: number): Promise<Import[]> {
 }
 
 function describe(
+  title: string,
   measured: Record<'denials' | 'permits' | 'firsts' | 'commands', Import[]>,
   gaps: Gap[],
 ): Report {
@@ -128,7 +131,7 @@ function describe(
     rounds: values.length,
   });
   return {
-    title: `Policy import with ${ENDPOINTS} endpoints`,
+    title,
     figures: [
       {
         ...row(

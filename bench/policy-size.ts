@@ -1,5 +1,5 @@
 /** What 10,000 policy entries of the server's identity cost a packet, against 10. */
-import type { api } from '../base/index.ts';
+import type { api, Family } from '../base/index.ts';
 import { ask, setPolicy } from './lab.ts';
 import { compare, paired } from './paired.ts';
 import type { Report } from './report.ts';
@@ -12,9 +12,10 @@ const MS = '700';
 const BAR = { atMost: 1.03 };
 
 /** Half of the entries are further ports of the very peer that connects, half are ports of address ranges. */
-function policy(entries: number): unknown[] {
+function policy(entries: number, family: Family): unknown[] {
   const ranges = Math.sqrt(entries / 2);
-  const cidrs = Array.from({ length: ranges }, (_, index) => `172.31.${index}.0/24`);
+  const cidr = (index: number): string => (family === 4 ? `172.31.${index}.0/24` : `2001:db8:${index}::/48`);
+  const cidrs = Array.from({ length: ranges }, (_, index) => cidr(index));
   return [
     {
       endpointSelector: { matchLabels: { role: 'server' } },
@@ -51,7 +52,7 @@ export async function policySize(stage: Stage, rounds: number): Promise<Report> 
   const counts = { ten: 0, again: 0, thousands: 0 };
   const costs = { ten: [] as number[], again: [] as number[], thousands: [] as number[] };
   const once = async (name: keyof typeof counts, entries: number): Promise<number> => {
-    await setPolicy(host, policy(entries));
+    await setPolicy(host, policy(entries, stage.family));
     counts[name] = await countEntries(stage);
     const { p50 } = await stage.measure<{ p50: number }>('client', 'rr', CPU, echo, String(PORTS.echo), MS);
     const connects = ['connect', CPU, accepting, String(PORTS.accept), MS];
@@ -69,7 +70,7 @@ export async function policySize(stage: Stage, rounds: number): Promise<Report> 
   const sides: [string, string] = [`${counts.ten} entries`, `${counts.thousands} entries`];
   const { ten, again, thousands } = roundTrips;
   return {
-    title: 'Size of the policy',
+    title: stage.titled('Size of the policy'),
     sides,
     ratios: [
       compare({ what: 'median round trip', unit: 'µs', bar: BAR }, thousands, { base: ten, again }),
