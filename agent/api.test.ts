@@ -7,16 +7,12 @@ import { createApi } from './api.ts';
 import { sampleState } from './api-sample.ts';
 import { describedRoutes, faults, responseSchema } from './schema-check.ts';
 
-interface Layer {
-  route?: { path: string; methods: Record<string, boolean> };
-}
-
 function routesOf(app: Express): string[] {
-  return (app.router.stack as unknown as Layer[]).flatMap(({ route }) =>
-    Object.keys(route?.methods ?? {}).map(
-      (method) => `${method.toUpperCase()} ${route!.path.replace(/:(\w+)/g, '{$1}')}`,
-    ),
-  );
+  const routes = app.router.stack.flatMap(({ route }) => route ?? []);
+  return routes.flatMap(({ path, stack }) => {
+    const methods = new Set(stack.map(({ method }) => method.toUpperCase()));
+    return [...methods].map((method) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`);
+  });
 }
 
 const trace = {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Datapath } from '../datapath/index.ts';
+import { partsOf } from './fakes.ts';
 import { bpfViews, lostEvents } from './bpf-views.ts';
 import { faults } from './schema-check.ts';
 
@@ -11,12 +12,14 @@ function datapathWith(maps: Record<string, unknown>, more: object = {}): Datapat
   const typed = Object.entries(maps).map(([name, entries]) => [name, { entries: () => entries }]);
   const none = { entries: () => [] };
   const object = { maps: { policy: none, ipcache: none, endpoint: none, ...Object.fromEntries(typed) } };
-  return {
-    object,
-    policyMap: { generation: 5 },
-    endpoints: { list: () => [] },
-    ...more,
-  } as unknown as Datapath;
+  return partsOf({
+    datapath: {
+      object,
+      policyMap: { generation: 5 },
+      endpoints: { list: () => [] },
+      ...more,
+    },
+  }).datapath;
 }
 
 const labelsOf = (id: number): string[] => [`label-${id}`];

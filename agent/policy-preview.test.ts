@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Connection } from '../datapath/index.ts';
 import { parsePolicy } from '../policy/index.ts';
+import { partsOf } from './fakes.ts';
 import { previewOf } from './policy-preview.ts';
 import type { Parts } from './parts.ts';
 import { faults } from './schema-check.ts';
@@ -33,7 +34,7 @@ function partsWith(connections: Connection[]): Parts {
   });
   const owned = endpoints.map(({ identity }) => ({ owner: { identity, noWorld: identity === 302 } }));
   const spaces: Record<string, number> = { app: 2, inner: 3 };
-  return {
+  return partsOf({
     endpoints: { list: () => endpoints },
     datapath: {
       endpoints: { list: () => owned },
@@ -43,7 +44,7 @@ function partsWith(connections: Connection[]): Parts {
     },
     policy: { revision: 7 },
     labelsOf: (id: number) => LABELS.get(id) ?? [],
-  } as unknown as Parts;
+  });
 }
 
 async function preview(text: string, connections: Connection[] = [], before = '[]') {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { api } from '../base/index.ts';
+import type { EndpointView, Network } from '../driver/index.ts';
 import { compile, parsePolicy } from '../policy/index.ts';
+import { partsOf } from './fakes.ts';
 import type { Parts } from './parts.ts';
 import { faults } from './schema-check.ts';
 import { createState, labelsOfIdentity } from './state.ts';
@@ -12,15 +14,18 @@ const LABELS = new Map([
   [300, ['container:id=web', 'weir:network=app']],
 ]);
 
-const view = {
+const view: EndpointView = {
   ...{ key: 'e'.repeat(64), endpointId: 7, hostInterface: 'weir7', networkId: 'n1', network: 'app' },
   ...{ containerId: 'c'.repeat(64), containerName: 'web', ipv4: '10.210.0.9', ipv6: 'fd00::9' },
   mac: '02:42:0a:d2:00:09',
-  ...{ identity: 300, labels: [], state: 'ready', audit: false, ipv6: '' },
+  ...{ identity: 300, labels: [], ports: [], audit: false, ipv6: '' },
+  state: 'ready',
 };
-const network = {
-  ...{ id: 'n1', name: 'app', space: 2, isolation: 'network', internal: false, gateway4: '169.254.1.1' },
-  ...{ pools: ['10.210.0.0/24'], ports: 'refuse', createdAt: 0 },
+const network: Network = {
+  ...{ id: 'n1', name: 'app', space: 2, internal: false, gateway4: '169.254.1.1' },
+  isolation: 'network',
+  ...{ pools: ['10.210.0.0/24'], createdAt: 0 },
+  ports: 'refuse',
 };
 const networks = [
   network,
@@ -31,7 +36,7 @@ const rules = parsePolicy(
   'a.json',
 );
 
-const parts = {
+const parts: Parts = partsOf({
   identities: { get: (id: number) => ({ labels: LABELS.get(id) }), list: () => [] },
   datapath: {
     ipcache: {
@@ -84,7 +89,7 @@ const parts = {
   },
   monitor: {},
   labelsOf: (id: number): string[] => labelsOfIdentity(parts, id),
-} as unknown as Parts;
+});
 
 const state = createState(parts, []);
 
@@ -164,7 +169,7 @@ test('audit of all, or of one endpoint, is what the views and traces say', async
   assert.equal((await audited.endpoints())[0]?.policy.audit, true);
   assert.deepEqual(await audited.endpointOptions(view.key), { policyAuditMode: 'disable' });
   assert.deepEqual(await audited.setConfig({ policyAuditMode: 'disable' }), settings);
-  const own = { ...parts, endpoints: { list: () => [{ ...view, audit: true }] } } as unknown as Parts;
+  const own = { ...parts, ...partsOf({ endpoints: { list: () => [{ ...view, audit: true }] } }) };
   const one = createState(own, settings);
   assert.deepEqual(await one.endpointOptions(view.key), { policyAuditMode: 'enable' });
   for (const source of [{ endpoint: 'web' }, { address: view.ipv4 }])

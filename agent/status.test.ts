@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { HostError } from '../base/index.ts';
 import { SIZABLE } from '../bpf/index.ts';
+import type { EndpointState } from '../driver/index.ts';
+import { partsOf } from './fakes.ts';
 import type { Parts } from './parts.ts';
 import { statusOf } from './status.ts';
 
@@ -21,7 +23,7 @@ function parts(change: Record<string, unknown> = {}): Parts {
     uplinks: [UPLINK],
     policy: { generation: 7, size: 100, capacity: 1000 },
     pools: [POOL, POOL6],
-    endpoints: [{ state: 'ready' }],
+    endpoints: [{ state: 'ready' as EndpointState }],
     docker: async () => [],
     services: [{}, {}, {}],
     socketsRefused: undefined,
@@ -29,7 +31,7 @@ function parts(change: Record<string, unknown> = {}): Parts {
     probe: async () => {},
     ...change,
   };
-  return {
+  return partsOf({
     config: { dockerSocket: '/run/docker.sock', policyMode: 'default', nodeName: 'host1' },
     docker: { networks: healthy.docker },
     datapath: {
@@ -37,7 +39,7 @@ function parts(change: Record<string, unknown> = {}): Parts {
       services: { list: () => healthy.services },
       socketsRefused: healthy.socketsRefused,
       policyMap: healthy.policy,
-      endpoints: { list: () => healthy.endpoints },
+      endpoints: { list: () => healthy.endpoints.map(() => ({})) },
       object: { maps: { ...fakeMaps(healthy.used), metrics: { get: () => ({ packets: 4n, bytes: 0n }) } } },
     },
     ipam: { list: () => healthy.pools },
@@ -45,7 +47,7 @@ function parts(change: Record<string, unknown> = {}): Parts {
     policy: { revision: 12, rules: [{}, {}] },
     monitor: { subscribers: 1 },
     store: { probe: healthy.probe },
-  } as unknown as Parts;
+  });
 }
 
 test('all is well, and each part says what it stands on', async () => {

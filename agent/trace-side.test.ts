@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { api } from '../base/index.ts';
-import type { Parts } from './parts.ts';
+import { partsOf } from './fakes.ts';
 import { labelsOfSide } from './trace-side.ts';
 
 const WEB = ['container:id=web', 'weir:network=app'];
@@ -11,7 +11,7 @@ const LABELS = new Map([
   [300, WEB],
   [0x1000001, ['cidr:192.0.2.0/24']],
 ]);
-const parts = {
+const parts = partsOf({
   endpoints: {
     list: () => [{ identity: 300, ipv4: '10.210.0.9', endpointId: 7, containerName: 'web', ipv6: '' }],
   },
@@ -21,7 +21,7 @@ const parts = {
     ipcache: { sources: { host: ['10.0.0.5', 'fe80::1'], cluster: ['10.210.0.0/16'] } },
   },
   labelsOf: (id: number) => LABELS.get(id) ?? [],
-} as unknown as Parts;
+});
 const endpoints = [
   { id: 7, containerName: 'web', identity: { id: 300, labels: WEB } },
 ] as unknown as api.Endpoint[];

@@ -26,11 +26,12 @@ const NETWORK = {
 };
 const MOST_TRIES = 200;
 
-async function call(socketPath: string, path: string, body?: object): Promise<Record<string, unknown>> {
+/** The caller names the shape. */
+async function call<T>(socketPath: string, path: string, body?: object): Promise<T> {
   const asked = request({ socketPath, path, method: body === undefined ? 'GET' : 'POST' });
   asked.end(body && JSON.stringify(body));
   const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-  return JSON.parse(await text(answer)) as Record<string, unknown>;
+  return JSON.parse(await text(answer)) as T;
 }
 
 /** Writes until nothing more fits. */
@@ -60,24 +61,27 @@ test('with a full disk changes are refused in one line, status says why, and roo
   try {
     await once(agent.stdout, 'data');
     const kvstore = async (): Promise<api.Component> => {
-      const { components } = (await call(join(run, 'weir.sock'), '/v1/status')) as unknown as api.Status;
+      const { components } = await call<api.Status>(join(run, 'weir.sock'), '/v1/status');
       return components['kvstore']!;
     };
-    const pool = await call(plugin, '/IpamDriver.RequestPool', {
+    const pool = await call<{ PoolID: string }>(plugin, '/IpamDriver.RequestPool', {
       AddressSpace: 'local',
       Pool: '',
       V6: false,
     });
     await call(plugin, '/NetworkDriver.CreateNetwork', NETWORK);
-    const address = (): Promise<Record<string, unknown>> =>
-      call(plugin, '/IpamDriver.RequestAddress', { PoolID: pool['PoolID'], Address: '', Options: {} });
+    const address = (): Promise<{ Err?: string }> =>
+      call(plugin, '/IpamDriver.RequestAddress', {
+        PoolID: pool.PoolID,
+        Address: '',
+        Options: {},
+      });
     assert.match(JSON.stringify(await address()), /"10\.210\.0\.\d+/);
     assert.equal((await kvstore()).state, 'ok');
 
     fill(join(state, 'ballast'));
     let refused: unknown;
-    for (let tries = 0; refused === undefined && tries < MOST_TRIES; tries++)
-      refused = (await address())['Err'];
+    for (let tries = 0; refused === undefined && tries < MOST_TRIES; tries++) refused = (await address()).Err;
     assert.match(String(refused), /^[^\n]*write store [^\n]*: ENOSPC[^\n]*full or broken disk[^\n]*$/);
     const { state: health, message } = await kvstore();
     assert.equal(health, 'failure');
