@@ -3,6 +3,7 @@ import { CASTS } from '../support/cast.ts';
 import type { Packet } from '../support/packet.ts';
 import { arriving, delivered, entering, leaving, packetFrom, packetTo, pass, runCases } from './case.ts';
 import { selecting } from './policy-entries.ts';
+import type { Rig } from './rig.ts';
 import { masqueraded, onePort, OUTSIDE_PORT } from './translation.ts';
 
 for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
@@ -20,6 +21,9 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
   const ping = packetFrom(web, db.ip).ip({ id: 78 }).icmp().payload(LONG);
   const pong = packetFrom(db, web.ip).ip({ id: 79 }).icmp({ type: icmp.echoReply }).payload(LONG);
   const stream = packetFrom(web, db.ip).ip({ id: 80 }).tcp().payload(LONG);
+  const [streamFirst, streamMiddle] = cut(stream);
+  const [pingFirst, , pingLast] = cut(ping);
+  const [pongFirst, pongMiddle] = cut(pong);
 
   const outward = packetFrom(web, world.ip).ip({ id: 81 }).udp({ destinationPort: 53 }).payload(LONG);
   const inward = packetTo(web, world.ip)
@@ -30,6 +34,17 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
     .ip({ id: 82 })
     .udp({ sourcePort: 53, destinationPort: 40000 })
     .payload(LONG);
+
+  /** web has sent the first fragment. */
+  const following =
+    (first: Packet) =>
+    (rig: Rig): void =>
+      pass(rig, leaving(web), first);
+
+  const outwardBegun = (rig: Rig): void => {
+    onePort(rig);
+    pass(rig, leaving(web), outward.fragment(0, 1400));
+  };
 
   runCases(
     [
@@ -49,7 +64,7 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
       {
         name: 'a middle fragment follows it',
         where: leaving(web),
-        given: (rig) => pass(rig, leaving(web), first),
+        given: following(first),
         packet: middle,
         verdict: 'redirect',
         becomes: delivered(middle, db),
@@ -58,7 +73,7 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
       {
         name: 'so does the last',
         where: leaving(web),
-        given: (rig) => pass(rig, leaving(web), first),
+        given: following(first),
         packet: last,
         verdict: 'redirect',
         becomes: delivered(last, db),
@@ -71,7 +86,7 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
       {
         name: 'a last fragment of a few bytes does too',
         where: leaving(web),
-        given: (rig) => pass(rig, leaving(web), first),
+        given: following(first),
         packet: datagram.payload(LONG.subarray(0, 1395)).fragment(1400, 8),
         verdict: 'redirect',
         becomes: delivered(datagram.payload(LONG.subarray(0, 1395)).fragment(1400, 8), db),
@@ -86,21 +101,21 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
       {
         name: 'a fragment of another datagram is refused',
         where: leaving(web),
-        given: (rig) => pass(rig, leaving(web), first),
+        given: following(first),
         packet: middle.ip({ id: 99 }),
         verdict: 'DROP_FRAGMENT_NOT_FOUND',
       },
       {
         name: 'a fragment to another destination is refused',
         where: leaving(web),
-        given: (rig) => pass(rig, leaving(web), first),
+        given: following(first),
         packet: middle.ip({ destination: client.ip }),
         verdict: 'DROP_FRAGMENT_NOT_FOUND',
       },
       {
         name: 'a fragment of another protocol is refused',
         where: leaving(web),
-        given: (rig) => pass(rig, leaving(web), first),
+        given: following(first),
         packet: middle.ip({ protocol: 132 }),
         verdict: 'DROP_FRAGMENT_NOT_FOUND',
       },
@@ -134,25 +149,25 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
       {
         name: 'TCP may be fragmented',
         where: leaving(web),
-        given: (rig) => pass(rig, leaving(web), cut(stream)[0]),
-        packet: cut(stream)[1],
+        given: following(streamFirst),
+        packet: streamMiddle,
         verdict: 'redirect',
-        becomes: delivered(cut(stream)[1], db),
+        becomes: delivered(streamMiddle, db),
       },
       {
         name: 'but no fragment may write over the flags that were judged',
         where: leaving(web),
-        given: (rig) => pass(rig, leaving(web), cut(stream)[0]),
+        given: following(streamFirst),
         packet: stream.fragment(8, 1400),
         verdict: 'DROP_INVALID',
       },
       {
         name: 'fragments of an echo request follow it',
         where: leaving(web),
-        given: (rig) => pass(rig, leaving(web), cut(ping)[0]),
-        packet: cut(ping)[2],
+        given: following(pingFirst),
+        packet: pingLast,
         verdict: 'redirect',
-        becomes: delivered(cut(ping)[2], db),
+        becomes: delivered(pingLast, db),
       },
       {
         name: 'fragments of its answer count as an answer',
@@ -160,11 +175,11 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
         given: (rig) => {
           rig.policy(selecting(db.identity, 'egress', []));
           for (const packet of cut(ping)) pass(rig, leaving(web), packet);
-          pass(rig, leaving(db), cut(pong)[0]);
+          pass(rig, leaving(db), pongFirst);
         },
-        packet: cut(pong)[1],
+        packet: pongMiddle,
         verdict: 'redirect',
-        becomes: delivered(cut(pong)[1], web),
+        becomes: delivered(pongMiddle, web),
       },
       {
         name: 'an ICMP error in fragments is refused',
@@ -195,10 +210,7 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
       {
         name: 'a later one gets the address alone',
         where: leaving(web),
-        given: (rig) => {
-          onePort(rig);
-          pass(rig, leaving(web), outward.fragment(0, 1400));
-        },
+        given: outwardBegun,
         packet: outward.fragment(1400, 1400),
         verdict: 'redirect',
         becomes: masqueraded(outward).udp({ sourcePort: OUTSIDE_PORT }).fragment(1400, 1400),
@@ -206,10 +218,7 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
       {
         name: 'a first fragment from the world gets the container’s port back',
         where: arriving,
-        given: (rig) => {
-          onePort(rig);
-          pass(rig, leaving(web), outward.fragment(0, 1400));
-        },
+        given: outwardBegun,
         packet: inward.fragment(0, 1400),
         verdict: 'redirect',
         becomes: delivered(back.fragment(0, 1400), web),
@@ -218,8 +227,7 @@ for (const { family, client, db, host, uplink, web, world, icmp } of CASTS) {
         name: 'a later one from the world gets the address alone',
         where: arriving,
         given: (rig) => {
-          onePort(rig);
-          pass(rig, leaving(web), outward.fragment(0, 1400));
+          outwardBegun(rig);
           pass(rig, arriving, inward.fragment(0, 1400));
         },
         packet: inward.fragment(1400, 1400),

@@ -11,6 +11,9 @@ for (const { family, client, db, host, web, world, beyond, headerSize, icmp } of
   const segment = packetFrom(web, db.ip).tcp({ flags: 'A' });
   const UNREACHABLE = { type: icmp.unreachable, code: 3, id: 0, sequence: 0 } as const;
   const unreachable = packetFrom(db, web.ip).icmp(UNREACHABLE).quoting(datagram);
+  const problem = packetFrom(db, web.ip)
+    .icmp({ ...UNREACHABLE, type: icmp.parameterProblem, code: 0 })
+    .quoting(segment);
 
   /** db may ask nobody; web may ask it. */
   const oneWay = selecting(db.identity, 'egress', []);
@@ -23,6 +26,13 @@ for (const { family, client, db, host, web, world, beyond, headerSize, icmp } of
     rig.policy(oneWay);
     pass(rig, leaving(web), datagram);
   };
+  /** Then policy closes db, under a new revision. */
+  const cutAfter =
+    (given: (rig: Rig) => void) =>
+    (rig: Rig): void => {
+      given(rig);
+      rig.policy(selecting(db.identity, 'ingress', []), 8);
+    };
 
   runCases(
     [
@@ -99,10 +109,7 @@ for (const { family, client, db, host, web, world, beyond, headerSize, icmp } of
       {
         name: 'a change of policy is applied to answers on the question',
         where: leaving(db),
-        given: (rig) => {
-          asked(rig);
-          rig.policy(selecting(db.identity, 'ingress', []), 8);
-        },
+        given: cutAfter(asked),
         packet: answer,
         verdict: 'DROP_POLICY',
       },
@@ -126,16 +133,9 @@ for (const { family, client, db, host, web, world, beyond, headerSize, icmp } of
           allowed(rig);
           pass(rig, leaving(web), segment);
         },
-        packet: packetFrom(db, web.ip)
-          .icmp({ type: icmp.parameterProblem, code: 0, id: 0, sequence: 0 })
-          .quoting(segment),
+        packet: problem,
         verdict: 'redirect',
-        becomes: delivered(
-          packetFrom(db, web.ip)
-            .icmp({ type: icmp.parameterProblem, code: 0, id: 0, sequence: 0 })
-            .quoting(segment),
-          web,
-        ),
+        becomes: delivered(problem, web),
       },
       {
         name: 'an error about an SCTP packet does',
@@ -174,10 +174,7 @@ for (const { family, client, db, host, web, world, beyond, headerSize, icmp } of
       {
         name: 'an error about a connection that policy has cut is refused',
         where: leaving(db),
-        given: (rig) => {
-          sent(rig);
-          rig.policy(selecting(db.identity, 'ingress', []), 8);
-        },
+        given: cutAfter(sent),
         packet: unreachable,
         verdict: 'DROP_POLICY',
       },

@@ -1,11 +1,18 @@
 import { CASTS, NO_ONE } from '../support/cast.ts';
 import { Packet } from '../support/packet.ts';
-import { delivered, entering, leaving, packetFrom, packetTo, runCases } from './case.ts';
+import { delivered, entering, leaving, packetFrom, packetTo, pass, runCases } from './case.ts';
+import type { Case } from './case.ts';
 
 for (const { family, db, host, nobody, stranger, web, webBack, world, icmp, noOne, group } of CASTS) {
   const toDb = packetFrom(web, db.ip).tcp();
   /** db refuses web's datagram, as an ICMP error; sent by web, it is a lie. */
   const datagram = packetFrom(web, db.ip).udp();
+
+  const NOT_ITS_OWN: [name: string, source: string][] = [
+    ['an address that is nobody’s is refused', nobody.ip],
+    ['an address of the world is refused', world.ip],
+    ['no address at all is refused', noOne],
+  ];
 
   runCases(
     [
@@ -16,24 +23,12 @@ for (const { family, db, host, nobody, stranger, web, webBack, world, icmp, noOn
         verdict: 'DROP_INVALID_SOURCE_IP',
         events: ['drop 132 egress'],
       },
-      {
-        name: 'an address that is nobody’s is refused',
+      ...NOT_ITS_OWN.map(([name, source]): Case => ({
+        name,
         where: leaving(web),
-        packet: toDb.ip({ source: nobody.ip }),
+        packet: toDb.ip({ source }),
         verdict: 'DROP_INVALID_SOURCE_IP',
-      },
-      {
-        name: 'an address of the world is refused',
-        where: leaving(web),
-        packet: toDb.ip({ source: world.ip }),
-        verdict: 'DROP_INVALID_SOURCE_IP',
-      },
-      {
-        name: 'no address at all is refused',
-        where: leaving(web),
-        packet: toDb.ip({ source: noOne }),
-        verdict: 'DROP_INVALID_SOURCE_IP',
-      },
+      })),
       {
         name: 'not even from a device that has none',
         where: leaving(web),
@@ -101,7 +96,7 @@ for (const { family, db, host, nobody, stranger, web, webBack, world, icmp, noOn
       {
         name: 'an ICMP error to somebody else than it quotes is invalid',
         where: leaving(db),
-        given: (rig) => rig.send('from_container', web.name, datagram.bytes()),
+        given: (rig) => pass(rig, leaving(web), datagram),
         packet: packetFrom(db, stranger.ip)
           .icmp({ type: icmp.unreachable, code: 3, id: 0, sequence: 0 })
           .quoting(datagram),
