@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { UserError } from '../base/index.ts';
 import { mergeRules } from './merge.ts';
 import { parsePolicy } from './parse.ts';
+import { refuses } from './refusal.test-support.ts';
 
 const COMPOSE = `
 name: shop
@@ -71,84 +71,74 @@ test('without a project name the rules at the top are as in any file', () => {
 });
 
 const RULE = '{ingress: [{}]}';
-const REFUSED: { name: string; text: string; says: string }[] = [
-  { name: 'no rules', text: 'services: {web: {image: a}}', says: 'f:1:1: $: has no x-weir-policy; add it' },
-  {
-    name: 'a service without a project',
-    text: `services:\n  web:\n    x-weir-policy: ${RULE}`,
-    says: 'f:3:20: $.services.web["x-weir-policy"]: is in a file without a project name; add name:',
-  },
-  {
-    name: 'a project name to be filled in',
-    text: `{name: "\${STACK}", x-weir-policy: ${RULE}}`,
-    says: '$.name: "${STACK}" is no plain name of a project',
-  },
-  {
-    name: 'a project name that no label can have',
-    text: `{name: shop-, x-weir-policy: ${RULE}}`,
-    says: '"shop-"',
-  },
-  {
-    name: 'subjects in a service',
-    text: `{name: a, services: {web: {x-weir-policy: {endpointSelector: {}, ingress: [{}]}}}}`,
-    says: '.endpointSelector: is given, but the rule is for the service it stands in',
-  },
-  {
-    name: 'no subjects at the top',
-    text: `{x-weir-policy: ${RULE}}`,
-    says: '$["x-weir-policy"]: has no endpointSelector',
-  },
-  {
-    name: 'another name',
-    text: `{x-weir-policies: ${RULE}}`,
-    says: '$["x-weir-policies"]: is not read here; x-weir-policy stands at the top or in a service',
-  },
-  {
-    name: 'another place',
-    text: `{services: {web: {deploy: [{x-weir-policy: ${RULE}}]}}}`,
-    says: '$.services.web.deploy[0]["x-weir-policy"]: is not read here',
-  },
-  {
-    name: 'rules to be merged in',
-    text: `{x-base: &base {x-weir-policy: ${RULE}}, services: {web: {<<: *base}}}`,
-    says: '$["x-base"]["x-weir-policy"]: is not read here',
-  },
-  {
-    name: 'rules of another service by its anchor',
-    text: `{name: a, services: {web: &web {x-weir-policy: ${RULE}}, api: *web}}`,
-    says: '$.services.api: takes over the x-weir-policy of another service',
-  },
-  {
-    name: 'rules of another service merged in',
-    text: `{name: a, services: {web: &web {x-weir-policy: ${RULE}}, api: {<<: [*web]}}}`,
-    says: '$.services.api["<<"][0]: takes over',
-  },
-  {
-    name: 'rules behind an alias',
-    text: `{x-rules: &rules [{endpointSelector: {}, ingress: [{}]}], x-weir-policy: *rules}`,
-    says: '$["x-weir-policy"]: is an alias; write the value out',
-  },
-  {
-    name: 'a service that no label can name',
-    text: `{name: a, services: {web_: {x-weir-policy: ${RULE}}}}`,
-    says: 'is of "web_", which no label can name',
-  },
-  {
-    name: 'a mistake in a rule',
-    text: `name: a\nservices:\n  web:\n    x-weir-policy:\n    - ingres: []`,
-    says: 'f:5:15: $.services.web["x-weir-policy"][0].ingres: is an unknown field; did you mean "ingress"?',
-  },
-];
-
-for (const { name, text, says } of REFUSED) {
-  test(`refused in a compose file, with the place and advice: ${name}`, () => {
-    assert.throws(
-      () => parsePolicy(text, 'f'),
-      (error) => {
-        assert.ok(error instanceof UserError && error.code === 'POLICY_INVALID');
-        assert.ok(error.message.includes(says), error.message);
-        return true;
-      },
-    );
-  });
-}
+refuses(
+  [
+    { name: 'no rules', text: 'services: {web: {image: a}}', says: 'f:1:1: $: has no x-weir-policy; add it' },
+    {
+      name: 'a service without a project',
+      text: `services:\n  web:\n    x-weir-policy: ${RULE}`,
+      says: 'f:3:20: $.services.web["x-weir-policy"]: is in a file without a project name; add name:',
+    },
+    {
+      name: 'a project name to be filled in',
+      text: `{name: "\${STACK}", x-weir-policy: ${RULE}}`,
+      says: '$.name: "${STACK}" is no plain name of a project',
+    },
+    {
+      name: 'a project name that no label can have',
+      text: `{name: shop-, x-weir-policy: ${RULE}}`,
+      says: '"shop-"',
+    },
+    {
+      name: 'subjects in a service',
+      text: `{name: a, services: {web: {x-weir-policy: {endpointSelector: {}, ingress: [{}]}}}}`,
+      says: '.endpointSelector: is given, but the rule is for the service it stands in',
+    },
+    {
+      name: 'no subjects at the top',
+      text: `{x-weir-policy: ${RULE}}`,
+      says: '$["x-weir-policy"]: has no endpointSelector',
+    },
+    {
+      name: 'another name',
+      text: `{x-weir-policies: ${RULE}}`,
+      says: '$["x-weir-policies"]: is not read here; x-weir-policy stands at the top or in a service',
+    },
+    {
+      name: 'another place',
+      text: `{services: {web: {deploy: [{x-weir-policy: ${RULE}}]}}}`,
+      says: '$.services.web.deploy[0]["x-weir-policy"]: is not read here',
+    },
+    {
+      name: 'rules to be merged in',
+      text: `{x-base: &base {x-weir-policy: ${RULE}}, services: {web: {<<: *base}}}`,
+      says: '$["x-base"]["x-weir-policy"]: is not read here',
+    },
+    {
+      name: 'rules of another service by its anchor',
+      text: `{name: a, services: {web: &web {x-weir-policy: ${RULE}}, api: *web}}`,
+      says: '$.services.api: takes over the x-weir-policy of another service',
+    },
+    {
+      name: 'rules of another service merged in',
+      text: `{name: a, services: {web: &web {x-weir-policy: ${RULE}}, api: {<<: [*web]}}}`,
+      says: '$.services.api["<<"][0]: takes over',
+    },
+    {
+      name: 'rules behind an alias',
+      text: `{x-rules: &rules [{endpointSelector: {}, ingress: [{}]}], x-weir-policy: *rules}`,
+      says: '$["x-weir-policy"]: is an alias; write the value out',
+    },
+    {
+      name: 'a service that no label can name',
+      text: `{name: a, services: {web_: {x-weir-policy: ${RULE}}}}`,
+      says: 'is of "web_", which no label can name',
+    },
+    {
+      name: 'a mistake in a rule',
+      text: `name: a\nservices:\n  web:\n    x-weir-policy:\n    - ingres: []`,
+      says: 'f:5:15: $.services.web["x-weir-policy"][0].ingres: is an unknown field; did you mean "ingress"?',
+    },
+  ],
+  ' in a compose file',
+);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import * as fc from 'fast-check';
-import { UserError } from '../base/index.ts';
 import { mergeRules } from './merge.ts';
 import * as kubernetes from './network-policy-model.test-support.ts';
 import { parsePolicy } from './parse.ts';
+import { refuses, spoil, survives } from './refusal.test-support.ts';
 import type { Rule } from './rule.ts';
 
 const POLICY = 'k8s:io.cilium.k8s.policy';
@@ -157,7 +157,7 @@ test('documents, lists and rules may stand side by side; empty documents are not
 });
 
 const NETWORK_POLICY = { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'x' } };
-const REFUSED: { name: string; text: string; says: string }[] = [
+refuses([
   {
     name: 'no kind',
     text: '{apiVersion: cilium.io/v2}',
@@ -243,21 +243,7 @@ const REFUSED: { name: string; text: string; says: string }[] = [
     text: JSON.stringify({ ...NETWORK_POLICY, specs: [] }),
     says: '$.specs: is an unknown field; did you mean "spec"?',
   },
-];
-
-for (const { name, text, says } of REFUSED) {
-  test(`refused, with the place and advice: ${name}`, () => {
-    assert.throws(
-      () => parsePolicy(text, 'f'),
-      (error) => {
-        assert.ok(error instanceof UserError && error.code === 'POLICY_INVALID');
-        assert.match(error.message, /^f:\d+:\d+: \$/);
-        assert.ok(error.message.includes(says), error.message);
-        return true;
-      },
-    );
-  });
-}
+]);
 
 /** Names as `name`, and `name@network` for those with one, in order of the list. */
 function namesOf(rules: Rule[]): string[] {
@@ -310,18 +296,7 @@ test('what objects become is read again as the same rules', () => {
 test('a policy object with anything anywhere is rules or one line', () => {
   fc.assert(
     fc.property(kubernetes.networkPolicies, fc.anything(), fc.nat(), (policies, junk, at) => {
-      const text = JSON.stringify(policies);
-      const spots = [...text.matchAll(/"[^"]*"|\[|\{/g)];
-      const spot = spots[at % spots.length];
-      const [start, end] = [spot?.index ?? 0, (spot?.index ?? 0) + (spot?.[0].length ?? 0)];
-      for (const broken of [JSON.stringify(junk), '', `${JSON.stringify(junk)},`]) {
-        try {
-          parsePolicy(text.slice(0, start) + broken + text.slice(end), 'f');
-        } catch (error) {
-          assert.ok(error instanceof UserError, String(error));
-          assert.match(error.message, /^f:\d+:\d+: \$[^\n\r]*; [^\n\r]+$/);
-        }
-      }
+      for (const text of spoil(JSON.stringify(policies), junk, at)) survives(text);
     }),
     { numRuns: 300 },
   );
