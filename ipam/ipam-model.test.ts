@@ -25,34 +25,27 @@ interface Land {
   subnets: { subnet: string; range: string }[];
 }
 
-const LANDS: Land[] = [
-  {
-    family: 4,
-    cluster: '10.210.0.0/28',
-    node: '10.210.0.0/30',
-    own: '10.210.0.1',
-    slots: ['10.210.0.0/30', '10.210.0.4/30', '10.210.0.8/30', '10.210.0.12/30'],
+/** A cluster of four prefixes of four addresses, the first of them the host's, and two subnets of eight beside it. */
+function landOf(family: 4 | 6, net: (name: number) => string): Land {
+  const prefix = (name: number, host: number, bits: number): string =>
+    `${atHost(net(name), host)}/${(family === 4 ? 32 : 128) - bits}`;
+  const node = prefix(210, 0, 2);
+  return {
+    family,
+    cluster: prefix(210, 0, 4),
+    node,
+    own: atHost(net(210), 1),
+    slots: [0, 4, 8, 12].map((host) => prefix(210, host, 2)),
     subnets: [
       { subnet: '', range: '' },
-      { subnet: '10.210.0.0/30', range: '' },
-      { subnet: '10.77.0.0/29', range: '' },
-      { subnet: '10.78.0.0/29', range: '10.78.0.4/30' },
+      { subnet: node, range: '' },
+      { subnet: prefix(77, 0, 3), range: '' },
+      { subnet: prefix(78, 0, 3), range: prefix(78, 4, 2) },
     ],
-  },
-  {
-    family: 6,
-    cluster: 'fd00:210::/124',
-    node: 'fd00:210::/126',
-    own: 'fd00:210::1',
-    slots: ['fd00:210::/126', 'fd00:210::4/126', 'fd00:210::8/126', 'fd00:210::c/126'],
-    subnets: [
-      { subnet: '', range: '' },
-      { subnet: 'fd00:210::/126', range: '' },
-      { subnet: 'fd00:77::/125', range: '' },
-      { subnet: 'fd00:78::/125', range: 'fd00:78::4/126' },
-    ],
-  },
-];
+  };
+}
+
+const LANDS = [landOf(4, (name) => `10.${name}.0.`), landOf(6, (name) => `fd00:${name}::`)];
 
 type Step =
   | { act: 'pool'; which: number }
@@ -251,18 +244,19 @@ class Scene {
     held.set(given, pool);
   }
 
+  /** In the node prefix it is the host's own; else the subnet's first address, or what a container would get. */
   async gateway(pool: ModelPool): Promise<void> {
-    const { held } = this.model;
-    const hasFree = this.model.usable({ ...pool, range: pool.cidr }).some((address) => !held.has(address));
+    const { land, held } = this.model;
     const asked = this.ipam.requestAddress({ poolId: pool.id, address: '', isGateway: true });
-    const given = await asked.catch((error: unknown) =>
-      assert.ok(error instanceof UserError && error.code === 'POOL_EXHAUSTED'),
-    );
-    if (given === undefined) return assert.ok(!hasFree || pool.range !== pool.cidr);
-    const address = given.replace(/\/\d+$/, '');
-    if (pool.cidr === this.land.node) return assert.equal(address, this.land.own);
-    assert.ok(!held.has(address));
-    held.set(address, pool);
+    const text = (address: string): string => `${address}/${split(pool.cidr).length}`;
+    if (pool.cidr === land.node)
+      return assert.equal(await asked, `${land.own}/${land.family === 4 ? 32 : 128}`);
+    const first = usableOf(land, pool.cidr)[0]!;
+    const free = [first, ...this.model.usable(pool)].filter((address) => !held.has(address));
+    if (free.length === 0) return assert.rejects(asked, { code: 'POOL_EXHAUSTED' });
+    const given = await asked;
+    assert.ok((free[0] === first ? [first] : free).map(text).includes(given), `${given} is no gateway`);
+    held.set(given.replace(/\/\d+$/, ''), pool);
   }
 
   async exact(pool: ModelPool, address: string): Promise<void> {
@@ -329,12 +323,19 @@ for (const land of LANDS) {
       land.subnets.map(({ subnet, range }) => ipam.requestPool({ space: 'local', subnet, range, ipv6 })),
     );
     const holders = new Map<string, string>();
+    const given = new Set<string>();
+    let times = 0;
     const container = async (poolId: string, rounds: number): Promise<void> => {
       for (let n = 0; n < rounds; n++) {
         const address = await ipam
           .requestAddress({ poolId, address: '', isGateway: false })
-          .catch(() => undefined);
+          .catch((error: unknown) => {
+            assert.ok(error instanceof UserError && error.code === 'POOL_EXHAUSTED', String(error));
+            return undefined;
+          });
         if (address === undefined) continue;
+        times++;
+        given.add(address);
         assert.equal(holders.get(address), undefined, `${address} has two holders`);
         holders.set(address, poolId);
         await Promise.resolve();
@@ -344,6 +345,7 @@ for (const land of LANDS) {
       }
     };
     await Promise.all(Array.from({ length: 30 }, (_, n) => container(pools[n % 4]!.id, 20)));
+    assert.ok(times > given.size && given.size > 1, 'addresses are given again and again');
     assert.deepEqual(ipam.addresses(), []);
     await scene.close();
   });
