@@ -66,6 +66,11 @@ export const pool6 = (ipam: Ipam, subnet = '', range = '', space = 'local'): Pro
   ipam.requestPool({ space, subnet, range, ipv6: true });
 export const next = (ipam: Ipam, poolId: string): Promise<string> =>
   ipam.requestAddress({ poolId, address: '', isGateway: false });
+/** As many addresses, of any kind; 256 are asked for at a time. */
+export async function take(ipam: Ipam, poolId: string, amount: number): Promise<void> {
+  for (let n = 0; n < amount; n += 256)
+    await Promise.all(Array.from({ length: Math.min(256, amount - n) }, () => next(ipam, poolId)));
+}
 export const exact = (ipam: Ipam, poolId: string, address: string): Promise<string> =>
   ipam.requestAddress({ poolId, address, isGateway: false });
 export const gateway = (ipam: Ipam, poolId: string, address = ''): Promise<string> =>

@@ -2,8 +2,9 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { parseCidr } from '../base/index.ts';
 import type { UserError } from '../base/index.ts';
-import type { Ipam } from './ipam.ts';
-import { bench, exact, next, pool, refused } from './bench.test-support.ts';
+import type { Ipam, PoolStatus } from './ipam.ts';
+import { bench, exact, next, pool, refused, take } from './bench.test-support.ts';
+import { looksOf } from './looks.test-support.ts';
 
 const SMALL = { clusterCidr: '10.210.0.0/27', nodePrefix: '10.210.0.0/29' };
 const many = async (ipam: Ipam, poolId: string, amount: number): Promise<string[]> => {
@@ -230,27 +231,18 @@ test('a prefix that another has claimed is passed over', async () => {
   assert.equal(await next(at.ipam, id), '10.210.0.17/32');
 });
 
-test('65,534 addresses of one flat pool are given without slowing down, over a thousand prefixes', async () => {
+test('65,534 addresses of a flat pool over a thousand prefixes are given, the last with no more looking than the first', async () => {
   await using at = await bench({ clusterCidr: '10.128.0.0/15', nodePrefix: '10.128.0.0/26' });
   const { id } = await pool(at.ipam);
-  const fill = async (amount: number): Promise<number> => {
-    const start = performance.now();
-    for (let n = 0; n < amount; n += 256)
-      await Promise.all(Array.from({ length: Math.min(256, amount - n) }, () => next(at.ipam, id)));
-    return performance.now() - start;
-  };
-  await fill(4096);
-  const early = await fill(16_384);
-  await fill(65_534 - 4096 - 2 * 16_384);
-  const late = await fill(16_384);
+  const early = await looksOf(() => take(at.ipam, id, 16_384));
+  await take(at.ipam, id, 65_534 - 2 * 16_384);
+  const late = await looksOf(() => take(at.ipam, id, 16_384));
   assert.equal(new Set(at.ipam.addresses().map(({ address }) => address)).size, 65_534);
-  assert.ok(
-    late < 4 * early,
-    `the last quarter took ${late.toFixed(0)} ms, an early one ${early.toFixed(0)} ms`,
-  );
-  const start = performance.now();
-  const list = at.ipam.list();
-  assert.ok(performance.now() - start < 1000, 'the list takes too long');
+  assert.ok(early > 16_384, 'every address is looked up');
+  assert.ok(late < 1.5 * early, `the first quarter took ${early} looks, the last one ${late}`);
+  let list: PoolStatus[] = [];
+  const listed = await looksOf(() => void (list = at.ipam.list()));
+  assert.ok(listed < 4 * 65_534, `the list took ${listed} looks`);
   assert.equal(list.length, 1058);
   assert.equal(
     list.reduce((sum, { allocated }) => sum + allocated, 0),
