@@ -267,11 +267,10 @@ static __always_inline int world_question(struct __sk_buff *skb, struct context 
 }
 
 /*
- * The host's NIC, ingress: answers to masqueraded connections, and what is for published ports. Everything else is the
- * host's, and that of whoever else has programs there: TC_ACT_OK would end their turn.
+ * A device of the host's, ingress: answers to masqueraded connections, and what is for published ports. Everything else is
+ * the host's, and that of whoever else has programs there: TC_ACT_OK would end their turn.
  */
-SEC("tc")
-int from_uplink(struct __sk_buff *skb)
+static __always_inline int uplink_receive(struct __sk_buff *skb)
 {
 	struct context *context = context_begin(skb, DIRECTION_INGRESS);
 	struct nat_entry *nat;
@@ -287,4 +286,36 @@ int from_uplink(struct __sk_buff *skb)
 	else
 		return TC_ACT_UNSPEC;
 	return reason ? drop(skb, context->direction, reason) : context->action;
+}
+
+/* A NIC, or a bridge of the host. */
+SEC("tc")
+int from_uplink(struct __sk_buff *skb)
+{
+	return uplink_receive(skb);
+}
+
+/*
+ * Gives a bare packet the header that everything here reads and a container expects. The host's stack looks behind it.
+ * Of two programs, while one takes over from the other, the first does it: no IP packet begins with zero.
+ */
+static __always_inline int frame_complete(struct __sk_buff *skb)
+{
+	__be16 protocol = skb->protocol;
+	__u8 first = 0;
+
+	if (bpf_skb_load_bytes(skb, 0, &first, sizeof(first)) < 0)
+		return -1;
+	if (!first)
+		return 0;
+	if (bpf_skb_change_head(skb, ETH_HLEN, 0) < 0)
+		return -1;
+	return bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_proto), &protocol, sizeof(protocol), 0);
+}
+
+/* A tunnel (WireGuard, TUN, PPP), whose packets have no Ethernet header. */
+SEC("tc")
+int from_tunnel(struct __sk_buff *skb)
+{
+	return frame_complete(skb) < 0 ? TC_ACT_UNSPEC : uplink_receive(skb);
 }

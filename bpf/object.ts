@@ -22,7 +22,10 @@ import type { Maps } from './maps.ts';
 import { PinFolders, Takeover } from './takeover.ts';
 import type { Hook } from './takeover.ts';
 
-export type ProgramName = 'from_container' | 'to_container' | 'from_uplink';
+export type ProgramName = 'from_container' | 'to_container' | UplinkProgram;
+/** For devices of Ethernet frames, and for those of bare packets. */
+export type UplinkProgram = 'from_uplink' | 'from_tunnel';
+const UPLINK_PROGRAMS: readonly ProgramName[] = ['from_uplink', 'from_tunnel'];
 
 /** A bpffs takes no dots, and a device's name has no colon: "eth0.100" is pinned as "eth0:100". */
 const DOT = ':';
@@ -112,7 +115,7 @@ export class DatapathObject {
       return;
     }
     const hook: Hook = { swap };
-    if (program === this.program('from_uplink'))
+    if (UPLINK_PROGRAMS.some((name) => program === this.program(name)))
       hook.join = async () => {
         attachClsact(program, ifindex, direction, 'second');
         return { [Symbol.dispose]: () => detachClsact(ifindex, direction, 'second') };
@@ -178,7 +181,7 @@ export class DatapathObject {
   }
 
   #hookOf(pin: string, program: ProgramName, ifindex: number): Hook {
-    if (program !== 'from_uplink') return { swap: () => this.#update(pin, program) };
+    if (!UPLINK_PROGRAMS.includes(program)) return { swap: () => this.#update(pin, program) };
     let link = -1;
     return {
       join: async () => {

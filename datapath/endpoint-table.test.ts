@@ -22,7 +22,17 @@ class FakeDevices implements Devices {
     this.#step(`create ${pair.name} ${pair.peer} ${pair.mtu}`);
     const index = ++this.#lastIndex;
     const { name, mac, mtu } = pair;
-    this.links.set(name, { index, name, mac, mtu, up: false, carrier: false, loopback: false, kind: 'veth' });
+    this.links.set(name, {
+      index,
+      name,
+      mac,
+      mtu,
+      up: false,
+      carrier: false,
+      loopback: false,
+      framed: true,
+      kind: 'veth',
+    });
     return index;
   }
 
@@ -223,7 +233,16 @@ test('numbers go round and pass over those in use', async () => {
   assert.deepEqual(ids, [0xffff, 2, 3], 'an event of the last one before a restart names no successor');
 });
 
-const LINK: Link = { index: 9, name: '', mac: '', mtu: 1500, up: true, carrier: true, loopback: false };
+const LINK: Link = {
+  index: 9,
+  name: '',
+  mac: '',
+  mtu: 1500,
+  up: true,
+  carrier: true,
+  loopback: false,
+  framed: true,
+};
 const NOBODY = {
   ...{ ifindex: 1, identity: 300, container: 1, id: 1, flags: 0 },
   ...{ mac: '02:00:00:00:00:01', gatewayMac: '02:00:00:00:00:02', spaces: [] },

@@ -13,6 +13,7 @@ function link(index: number, name: string, change: Partial<Link> = {}): Link {
     up: true,
     carrier: true,
     loopback: false,
+    framed: true,
     ...change,
   };
 }
@@ -53,8 +54,8 @@ const addresses = [
   address(4, '172.17.0.1'),
   address(6, '10.210.0.9'),
 ];
-const tunnel = link(7, 'wg0', { mac: '', kind: 'wireguard' });
-const eth0 = { ifindex: 2, name: 'eth0', mtu: 9000, ipv4: '192.0.2.7' };
+const TUNNEL = link(7, 'wg0', { mac: '', framed: false, kind: 'wireguard' });
+const eth0 = { ifindex: 2, name: 'eth0', mtu: 9000, framed: true, ipv4: '192.0.2.7' };
 
 function weir0And(...present: InterfaceAddress[]): HostView {
   return { links: [...links, link(8, 'weir0', { kind: 'bridge' })], addresses: present, routes: [] };
@@ -73,26 +74,27 @@ test('of several default routes the best, and none that leads nowhere or is in a
   ];
   assert.deepEqual(uplinksOf({ links, addresses, routes }, []), [eth0]);
   assert.deepEqual(uplinksOf({ links, addresses, routes: [...routes, defaultRoute(3)] }, []), [
-    { ifindex: 3, name: 'eth1', mtu: 1500 },
+    { ifindex: 3, name: 'eth1', mtu: 1500, framed: true },
     eth0,
   ]);
 });
 
-test('then all others that have an address and lead out: no bridge, no port of one, no tunnel, none that is down', () => {
+test('then all others that have an address and lead out, tunnels too: no bridge, no port of one, none that is down', () => {
   const more = [...addresses, address(3, '198.51.100.1'), address(5, '192.0.2.9'), address(7, '192.0.2.10')];
-  const eth1 = { ifindex: 3, name: 'eth1', mtu: 1500, ipv4: '198.51.100.1' };
+  const eth1 = { ifindex: 3, name: 'eth1', mtu: 1500, framed: true, ipv4: '198.51.100.1' };
   const found = (present: Link[], ...routes: Route[]): unknown =>
     uplinksOf({ links: present, addresses: more, routes }, []);
-  const all = [...links, tunnel];
-  assert.deepEqual(found(all), [eth0, eth1]);
-  assert.deepEqual(found(all, defaultRoute(2)), [eth0, eth1]);
-  assert.deepEqual(found(all, defaultRoute(3)), [eth1, eth0]);
+  const wg0 = { ifindex: 7, name: 'wg0', mtu: 1500, framed: false, ipv4: '192.0.2.10' };
+  const all = [...links, TUNNEL];
+  assert.deepEqual(found(all), [eth0, eth1, wg0]);
+  assert.deepEqual(found(all, defaultRoute(2)), [eth0, eth1, wg0]);
+  assert.deepEqual(found(all, defaultRoute(7)), [wg0, eth0, eth1]);
   assert.deepEqual(found([LO, { ...ETH0, up: false }, ETH1, DOCKER0, PORT, OWN]), [eth1]);
 });
 
 test('a bridge with an address is one where published ports are asked for; a port of it, and weir’s own, are not', () => {
   const host = weir0And(address(8, '10.210.0.1'), ...addresses);
-  const docker0 = { ifindex: 4, name: 'docker0', mtu: 1500 };
+  const docker0 = { ifindex: 4, name: 'docker0', mtu: 1500, framed: true };
   assert.deepEqual(bridgesOf(host), [docker0]);
   assert.deepEqual(bridgesOf(weir0And(address(2, '192.0.2.7'))), [], 'nobody behind it asks an address');
   assert.deepEqual(uplinksOf({ ...host, routes: [defaultRoute(4)] }, [])[0], {
@@ -103,7 +105,7 @@ test('a bridge with an address is one where published ports are asked for; a por
 
 test('those that are named and there, whatever the routes say', () => {
   const found = uplinksOf({ links, addresses, routes: [defaultRoute(2)] }, ['eth1', 'ppp0']);
-  assert.deepEqual(found, [{ ifindex: 3, name: 'eth1', mtu: 1500 }]);
+  assert.deepEqual(found, [{ ifindex: 3, name: 'eth1', mtu: 1500, framed: true }]);
 });
 
 const default6 = (ifindex: number): Route => defaultRoute(ifindex, { destination: '::/0', family: 6 });
@@ -111,14 +113,14 @@ const default6 = (ifindex: number): Route => defaultRoute(ifindex, { destination
 test('each family has a way out of its own, which may be the same', () => {
   const more = [...addresses, address(2, '2001:db8::2'), address(3, '2001:db8:3::2')];
   const both = { ...eth0, ipv6: '2001:db8::2' };
-  const eth1 = { ifindex: 3, name: 'eth1', mtu: 1500, ipv6: '2001:db8:3::2' };
+  const eth1 = { ifindex: 3, name: 'eth1', mtu: 1500, framed: true, ipv6: '2001:db8:3::2' };
   const found = (...routes: Route[]): unknown => uplinksOf({ links, addresses: more, routes }, []);
   assert.deepEqual(found(defaultRoute(2), default6(2)), [both, eth1]);
   assert.deepEqual(found(default6(3), defaultRoute(2)), [both, eth1]);
   assert.deepEqual(found(default6(3)), [eth1, both]);
   const six = [address(2, '2001:db8::2')];
   assert.deepEqual(uplinksOf({ links, addresses: six, routes: [] }, []), [
-    { ifindex: 2, name: 'eth0', mtu: 9000, ipv6: '2001:db8::2' },
+    { ifindex: 2, name: 'eth0', mtu: 9000, framed: true, ipv6: '2001:db8::2' },
   ]);
 });
 

@@ -7,6 +7,8 @@ export interface Uplink {
   ifindex: number;
   name: string;
   mtu: number;
+  /** Of Ethernet frames, not a tunnel of bare packets. */
+  framed: boolean;
   /** What masquerading uses; missing where it has none of that family. */
   ipv4?: string;
   ipv6?: string;
@@ -24,10 +26,10 @@ const DEFAULT = { 4: '0.0.0.0/0', 6: '::/0' } as const;
 const FAMILIES: readonly Family[] = [4, 6];
 const UNIQUE_LOCAL = parseCidr('fc00::/7');
 
-/** A device of Ethernet frames that is nobody's port and not weir's own; programs read such frames. */
+/** A device that is nobody's port and not weir's own. */
 function isWay(link: Link): boolean {
   const isOthers = link.loopback || link.master !== undefined || link.name.startsWith('weir');
-  return link.up && link.mac !== '' && !isOthers;
+  return link.up && !isOthers;
 }
 
 /** What speaks against an address as the source towards the world; less is better. */
@@ -65,6 +67,10 @@ function defaultDevice(family: Family, routes: Route[]): number | undefined {
   return ways.toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0))[0]?.ifindex;
 }
 
+function deviceOf({ index, name, mtu, framed }: Link): Pick<Uplink, 'ifindex' | 'name' | 'mtu' | 'framed'> {
+  return { ifindex: index, name, mtu, framed };
+}
+
 function hasAddress({ index }: Link, { addresses }: HostView): boolean {
   return Object.keys(addressesOf(index, addresses)).length > 0;
 }
@@ -82,15 +88,15 @@ function choose(host: HostView, names: string[]): Link[] {
 /** Those named; without names the devices of the default routes and all others that lead out of the host. */
 export function uplinksOf(host: HostView, names: string[]): Uplink[] {
   return choose(host, names).map((link) => ({
-    ...{ ifindex: link.index, name: link.name, mtu: link.mtu },
+    ...deviceOf(link),
     ...addressesOf(link.index, host.addresses),
   }));
 }
 
 /** Bridges that the host has an address on: containers and machines behind them may ask for published ports. */
-export function bridgesOf(host: HostView): Pick<Uplink, 'ifindex' | 'name' | 'mtu'>[] {
+export function bridgesOf(host: HostView): Uplink[] {
   const bridges = host.links.filter(
     (link) => isWay(link) && link.kind === 'bridge' && hasAddress(link, host),
   );
-  return bridges.map(({ index, name, mtu }) => ({ ifindex: index, name, mtu }));
+  return bridges.map(deviceOf);
 }

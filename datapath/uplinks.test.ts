@@ -39,10 +39,10 @@ class Rig {
     const object = {
       maps,
       attach: async (
-        _program: string,
+        program: string,
         { name, ifindex }: { name: string; ifindex: number },
       ): Promise<void> => {
-        this.log.push(`attach ${name} ${ifindex}`);
+        this.log.push(`attach ${program === 'from_uplink' ? '' : `${program} `}${name} ${ifindex}`);
         this.pinned.push(name);
       },
       detach: async (name: string): Promise<void> => {
@@ -65,7 +65,7 @@ class Rig {
     const links =
       index === undefined
         ? []
-        : [{ index, name, mac: MAC, mtu: 1400, up: true, carrier: true, loopback: false }];
+        : [{ index, name, mac: MAC, mtu: 1400, up: true, carrier: true, loopback: false, framed: true }];
     const addresses = (texts.length > 0 ? texts : ['192.0.2.7']).map((address) => ({
       ...({
         ifindex: index ?? 0,
@@ -96,7 +96,9 @@ test('an uplink that appears gets the program and is the default; nothing is don
   assert.deepEqual(await rig.refresh(), []);
   assert.deepEqual(await rig.refresh(ETH0), [`attach eth0 ${ETH0}`]);
   assert.deepEqual(rig.inMap, { found: [`${ETH0} 192.0.2.7`], default: ETH0 });
-  assert.deepEqual(rig.uplinks.current, [{ ifindex: ETH0, name: 'eth0', mtu: 1400, ipv4: '192.0.2.7' }]);
+  assert.deepEqual(rig.uplinks.current, [
+    { ifindex: ETH0, name: 'eth0', mtu: 1400, framed: true, ipv4: '192.0.2.7' },
+  ]);
   assert.deepEqual(await rig.refresh(ETH0), []);
 });
 
@@ -181,4 +183,15 @@ test('a bridge has the program and no address; it is no way out, and what become
   await rig.uplinks.refresh();
   assert.deepEqual(rig.log, ['detach eth0']);
   assert.deepEqual(rig.inMap, { found: ['5 192.0.2.7'], default: 5 });
+});
+
+test('a tunnel has the program for bare packets', async () => {
+  const rig = new Rig();
+  await rig.refresh(ETH0);
+  rig.log.length = 0;
+  const { links, addresses } = rig.host;
+  const tunnel = { ...links[0]!, index: 5, name: 'wg0', mac: '', framed: false };
+  rig.host = { links: [...links, tunnel], addresses: [...addresses, { ...addresses[0]!, ifindex: 5 }] };
+  await rig.uplinks.refresh();
+  assert.deepEqual(rig.log, ['attach from_tunnel wg0 5']);
 });

@@ -57,10 +57,11 @@ export class Uplinks {
 
   async #adopt(device: Uplink, what: 'uplink' | 'bridge'): Promise<void> {
     const { object, log } = this.#options;
+    const program = device.framed ? 'from_uplink' : 'from_tunnel';
     const { ifindex, name, ipv4 = NONE.ip4, ipv6 = NONE.ip6 } = device;
     const old = this.#devices.get(ifindex);
     if (old !== undefined && isSame(old, device)) return;
-    if (old === undefined) await object.attach('from_uplink', device, 'ingress');
+    if (old === undefined) await object.attach(program, device, 'ingress');
     else if (old.name !== name) object.rename(old.name, name);
     object.maps.uplink.set(ifindex, { ip4: ipv4, ip6: ipv6 });
     this.#devices.set(ifindex, device);

@@ -21,6 +21,7 @@ const IFLA = { address: 1, name: 3, mtu: 4, link: 5, master: 10, info: 18, famil
 const INFO = { kind: 1, data: 2 } as const;
 const VETH_PEER = 1;
 const IFF = { up: 0x1, loopback: 0x8, lowerUp: 0x10000 } as const;
+const ARPHRD_ETHER = 1;
 const AF_INET6 = 10;
 const ADDRESS_GENERATION = 8; // IFLA_INET6_ADDR_GEN_MODE
 const GENERATE_NONE = 1;
@@ -30,6 +31,8 @@ export interface Link {
   name: string;
   /** Empty for links without one, such as tunnels. */
   mac: string;
+  /** Its packets are in Ethernet frames; else they are bare, as those of WireGuard, TUN and PPP. */
+  framed: boolean;
   mtu: number;
   /** Administratively. */
   up: boolean;
@@ -107,6 +110,7 @@ export function decodeLink(payload: Buffer): Link | undefined {
     index: payload.readInt32LE(4),
     name: readText(found, IFLA.name) ?? '',
     mac: macText(found.get(IFLA.address) ?? []),
+    framed: payload.readUInt16LE(2) === ARPHRD_ETHER,
     mtu: readU32(found, IFLA.mtu) ?? 0,
     up: (flags & IFF.up) !== 0,
     carrier: (flags & IFF.lowerUp) !== 0,

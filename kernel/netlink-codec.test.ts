@@ -39,9 +39,17 @@ test('a link reads back as it was described', () => {
   const fields = fc.record({ index, name, mac, mtu: word, up: fc.boolean(), kind: name, master: index });
   fc.assert(
     fc.property(fields, (link) => {
-      assert.deepEqual(decodeLink(encodeLink(link)), { ...link, carrier: false, loopback: false });
+      assert.deepEqual(decodeLink(encodeLink(link)), {
+        ...link,
+        carrier: false,
+        loopback: false,
+        framed: false,
+      });
     }),
   );
+  const described = encodeLink({ index: 2, name: 'eth0' });
+  described.writeUInt16LE(1, 2); // ARPHRD_ETHER
+  assert.equal(decodeLink(described)?.framed, true);
 });
 
 test('an address reads back with its length and scope', () => {

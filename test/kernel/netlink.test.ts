@@ -33,7 +33,7 @@ test('links are those of the host, loopback among them', () => {
 test('a veth pair is made whole: names, MACs, MTU, both ends down and linked', async () => {
   await using veth = scratchVeth();
   const { netlink, name, peerName, index, peerIndex } = veth;
-  const common = { mtu: 1450, up: false, carrier: false, loopback: false, kind: 'veth' };
+  const common = { mtu: 1450, up: false, carrier: false, loopback: false, framed: true, kind: 'veth' };
   const host = { index, name, mac: '02:77:65:00:00:01', peerIndex, ...common };
   assert.deepEqual(netlink.link(index), host);
   const peer = { index: peerIndex, name: peerName, mac: '02:77:65:00:00:02', peerIndex: index, ...common };

@@ -141,7 +141,7 @@ class Stage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#datapath.close();
     for (const sandbox of this.#sandboxes) await sandbox[Symbol.asyncDispose]();
-    await rig.until('no device', () => !netlink.links().some(({ kind }) => kind === 'veth'));
+    await rig.until('no device', () => !netlink.links().some(({ kind }) => kind === 'veth'), 60_000);
     await tearDownHost(netlink);
     this.bpffs[Symbol.dispose]();
   }

@@ -44,7 +44,9 @@ export interface Case {
 
 /** `next`: it is for whoever else has programs there. */
 const ACTION = { ok: 0, shot: 2, redirect: 7, next: 0xffff_ffff } as const;
-const DIRECTION = { from_container: 2, to_container: 1, from_uplink: 1 } as const;
+/** Programs after which others have their turn. */
+const PASSING_ON = new Set(['from_uplink', 'from_tunnel']);
+const DIRECTION = { from_container: 2, to_container: 1, from_uplink: 1, from_tunnel: 1 } as const;
 const MATCH = ['none', 'L3-Only', 'L3-L4', 'L4-Only', 'all', 'L3-Proto', 'Proto-Only'] as const;
 const EVENT = { drop: 1, trace: 4, verdict: 5 } as const;
 
@@ -85,7 +87,7 @@ export function describeEvent(event: Event): string {
 function actionOf({ verdict, where, isAnswered = false }: Case): number {
   if (isAnswered) return ACTION.redirect;
   if (verdict === 'redirect' || verdict === 'answer') return ACTION.redirect;
-  if (verdict === 'untouched' && where.program === 'from_uplink') return ACTION.next;
+  if (verdict === 'untouched' && PASSING_ON.has(where.program)) return ACTION.next;
   return verdict === 'stack' || verdict === 'untouched' ? ACTION.ok : ACTION.shot;
 }
 
