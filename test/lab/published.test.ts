@@ -174,6 +174,8 @@ for (const network of ['bridge', 'yard'])
         assert.equal(await fromContainer(host, 'other', udp), `${address} ${other}`);
       }
       if (network === 'yard') {
+        const unchecked = ['ip', '-6', 'address', 'show', 'tentative', 'to', YARD6];
+        await until('the bridge may use its address', async () => (await host.run(unchecked)) === '');
         const seen = `${HOST6} ${await addressOf(host, 'other', 'IPv6')}`;
         assert.equal(await fromContainer(host, 'other', { address: HOST6 }), seen);
       }
