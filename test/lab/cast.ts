@@ -6,6 +6,8 @@ import { run } from './run.ts';
 
 /** Every test image has busybox, curl and the probe. */
 export const IMAGE = 'lab';
+/** Flags of curl: a server may not listen yet. */
+export const PATIENT = ['--connect-timeout', '1.5', '--retry', '3', '--retry-connrefused'];
 
 export interface ContainerOptions {
   network: string;

@@ -2,15 +2,13 @@
 import assert from 'node:assert/strict';
 import type { api } from '../../base/index.ts';
 import { ask } from './api.ts';
-import { addressOf, IMAGE, reaches, remove, start } from './cast.ts';
+import { addressOf, IMAGE, PATIENT, reaches, remove, start } from './cast.ts';
 import { WEIR } from './host.ts';
 import type { LabHost } from './host.ts';
 import { until } from './run.ts';
 import { create, DRIVER, refused, stage } from './scene.ts';
 
 const scene = stage('features');
-/** A server may not listen yet. */
-const PATIENT = ['--connect-timeout', '1.5', '--retry', '3', '--retry-connrefused'];
 
 function exec(host: LabHost, name: string, ...command: string[]): Promise<string> {
   return host.docker('exec', name, ...command);
@@ -39,9 +37,10 @@ scene('names are answered on their own network and nowhere else', ['near', 'far'
   await create(host, 'near');
   await create(host, 'far');
   const flags = ['--network-alias', 'www', '--network-alias', 'shop', '--hostname', 'counter'];
-  await start(host, 'server', { network: 'near', flags });
+  const server = await start(host, 'server', { network: 'near', flags });
   await start(host, 'stranger', { network: 'far' });
-  const client = ['--link', 'server:linked', '--add-host', 'extra:192.0.2.7', '--dns-search', 'example.org'];
+  const dns = ['--dns', server, '--dns-search', 'example.org'];
+  const client = ['--link', 'server:linked', '--add-host', 'extra:192.0.2.7', ...dns];
   await start(host, 'client', { network: 'near', flags: client });
   for (const name of ['server', 'www', 'shop', 'linked']) {
     assert.equal(await fetches(host, 'client', `http://${name}`), 'server', name);
@@ -50,6 +49,11 @@ scene('names are answered on their own network and nowhere else', ['near', 'far'
   assert.equal(await reaches(host, 'stranger', 'www'), false);
   assert.match(await exec(host, 'client', 'cat', '/etc/hosts'), /^192\.0\.2\.7\s+extra$/m);
   assert.match(await exec(host, 'client', 'cat', '/etc/resolv.conf'), /^search example\.org$/m);
+  await host.attemptDocker('exec', 'client', 'curl', '-s', '-m', '1', 'http://elsewhere');
+  const asked = (await ask<api.BpfConnection[]>(host, '/v1/bpf/ct')).filter(
+    ({ destination, destinationPort }) => destination === server && destinationPort === 53,
+  );
+  assert.ok(asked.length > 0, 'who is asked for other names');
   await host.docker('network', 'connect', '--alias', 'late', 'far', 'server');
   assert.equal(await fetches(host, 'stranger', 'http://late'), 'server');
   await host.docker('network', 'disconnect', 'far', 'server');

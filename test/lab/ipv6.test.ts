@@ -222,6 +222,8 @@ six.test('an internal network leads nowhere else in either family', async (host)
     [await reaches(host, 'sibling', first.ipv6), await reaches(host, 'sibling', WORLD6)],
     [true, false],
   );
+  for (const address of [first.ipv4, `[${first.ipv6}]`])
+    assert.equal(await host.run(['curl', '-s', '-m', '3', `http://${address}`]), 'hermit');
   await remove(host, 'hermit', 'sibling');
   await host.docker('network', 'rm', 'cellar');
 });
