@@ -28,6 +28,7 @@ const SO_REUSEADDR = 2;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const TRUE = Buffer.from([1, 0, 0, 0]);
+const FALSE = Buffer.alloc(4);
 
 function bindSocket({ address, port, protocol }: HostPort, shares: boolean): number {
   const isOld = familyOf(address) === 4;
@@ -38,7 +39,11 @@ function bindSocket({ address, port, protocol }: HostPort, shares: boolean): num
   if (!isOld) libc().setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, TRUE, 4);
   if (shares) libc().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, TRUE, 4);
   const at = socketAddress(address, port);
-  if (libc().bind(fd, at, at.length) === 0) return fd;
+  if (libc().bind(fd, at, at.length) === 0) {
+    // sharing was for getting in: who comes later and would share finds one that does not
+    if (shares) libc().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, FALSE, 4);
+    return fd;
+  }
   const errno = lastErrno();
   closeSync(fd);
   return errno;

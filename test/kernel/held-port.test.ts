@@ -54,14 +54,17 @@ test('a port of a server is refused, and who has it is named', async () => {
   assert.equal(portUser({ ...any, port }), undefined);
 });
 
-test('connections that are over do not stand against it', async () => {
+test('connections that are over do not stand against it, nor do they let in a server afterwards', async () => {
   const server = await listen(0, '127.0.0.1');
   const { port } = server.address() as { port: number };
   server.on('connection', (socket) => socket.end('bye')); // who ends first waits longest
   const answer = await fetchRaw(port);
   assert.equal(answer, 'bye');
   await new Promise((resolve) => server.close(resolve));
-  holdPort({ ...any, port })[Symbol.dispose]();
+  const held = holdPort({ ...any, port });
+  for (const host of ['127.0.0.1', '0.0.0.0'])
+    await assert.rejects(listen(port, host), { code: 'EADDRINUSE' });
+  held[Symbol.dispose]();
 });
 
 test('an address that is none of the host’s is refused', () => {
