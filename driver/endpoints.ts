@@ -167,14 +167,22 @@ export class Endpoints {
     });
   }
 
-  /** In force and durable when it resolves; it goes with the endpoint. Throws UserError ENDPOINT_UNKNOWN. */
+  /** In force and durable when it resolves, as before when it rejects; it goes with the endpoint. Throws UserError ENDPOINT_UNKNOWN. */
   setAudit(key: string, audit: boolean): Promise<void> {
     return this.#calls.run(key, async () => {
       const endpoint = this.#table.known(key);
-      if (audit) endpoint.audit = true;
-      else delete endpoint.audit;
-      await this.#settle(endpoint.sandbox);
-      await this.#table.persist(endpoint);
+      const before = endpoint.audit === true;
+      await this.#orUndo(
+        async () => {
+          setAudit(endpoint, audit);
+          await this.#settle(endpoint.sandbox);
+          await this.#table.persist(endpoint);
+        },
+        async () => {
+          setAudit(endpoint, before);
+          await this.#settle(endpoint.sandbox);
+        },
+      );
     });
   }
 
@@ -365,6 +373,11 @@ export class Endpoints {
       this.#options.log.error(`cannot ${what}`, { reason: describeError(error) });
     }
   }
+}
+
+function setAudit(endpoint: Endpoint, audit: boolean): void {
+  if (audit) endpoint.audit = true;
+  else delete endpoint.audit;
 }
 
 /** Waits for all, then rejects with the first failure: nothing goes on behind an answer. */

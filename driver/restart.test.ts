@@ -93,3 +93,12 @@ test('audit is the endpoint’s own: in force at once, kept over a restart, gone
   assert.equal(after.endpoints.list()[0]?.audit, false);
   await assert.rejects(after.endpoints.setAudit('nobody', true), { code: 'ENDPOINT_UNKNOWN' });
 });
+
+test('audit that cannot be written down is not in force', async () => {
+  const host = await appHost();
+  await host.run('web-app', 'n-app', '10.210.0.5', '/ns/web');
+  host.records.failing = true;
+  await assert.rejects(host.endpoints.setAudit('web-app', true), /disk full/);
+  assert.equal(host.datapath.owners.get('web-app')?.audit, undefined);
+  assert.equal(host.endpoints.list()[0]?.audit, false);
+});
