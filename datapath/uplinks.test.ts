@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { silentLog } from '../base/index.ts';
+import { KernelError } from '../kernel/index.ts';
 import type { InterfaceAddress, Link } from '../kernel/index.ts';
 import { fakeMaps } from './fake-maps.test-support.ts';
 import type { FakeMaps } from './fake-maps.test-support.ts';
@@ -20,6 +21,8 @@ class Rig {
   host: Host = { links: [], addresses: [] };
   /** Names of pinned links. */
   pinned: string[] = [];
+  /** Names of devices that take no program, and why. */
+  readonly refusing = new Map<string, number>();
   uplinks = this.restart();
 
   constructor() {
@@ -42,6 +45,8 @@ class Rig {
         program: string,
         { name, ifindex }: { name: string; ifindex: number },
       ): Promise<void> => {
+        const errno = this.refusing.get(name);
+        if (errno !== undefined) throw new KernelError(`attach program to ${name}`, errno);
         this.log.push(`attach ${program === 'from_uplink' ? '' : `${program} `}${name} ${ifindex}`);
         this.pinned.push(name);
       },
@@ -51,7 +56,8 @@ class Rig {
       },
       rename: (from: string, to: string): void => {
         this.log.push(`rename ${from} ${to}`);
-        this.pinned = this.pinned.map((pinned) => (pinned === from ? to : pinned));
+        if (this.pinned.includes(from))
+          this.pinned = [...this.pinned.filter((pinned) => pinned !== from && pinned !== to), to];
       },
       attached: () => this.pinned,
     };
@@ -80,6 +86,18 @@ class Rig {
     this.host = { links, addresses: index === undefined ? [] : addresses };
     await this.uplinks.refresh();
     return [...this.log];
+  }
+
+  /** Looks at a host with these devices, each with an address. */
+  async see(...devices: { index: number; name: string }[]): Promise<void> {
+    await this.refresh(ETH0);
+    const [link, address] = [this.host.links[0]!, this.host.addresses[0]!];
+    this.host = {
+      links: devices.map((device) => ({ ...link, ...device })),
+      addresses: devices.map(({ index }) => ({ ...address, ifindex: index })),
+    };
+    this.log.length = 0;
+    await this.uplinks.refresh();
   }
 
   get inMap(): unknown {
@@ -143,7 +161,7 @@ test('one that was deleted and made again under its name has its program', async
 test('one that is renamed is never without its program', async () => {
   const rig = new Rig();
   await rig.refresh(ETH0);
-  assert.deepEqual(await rig.refresh(ETH0, 'wan0'), ['rename eth0 wan0']);
+  assert.deepEqual(await rig.refresh(ETH0, 'wan0'), ['rename eth0 renamed 2', 'rename renamed 2 wan0']);
   assert.deepEqual(rig.pinned, ['wan0']);
 });
 
@@ -194,4 +212,32 @@ test('a tunnel has the program for bare packets', async () => {
   rig.host = { links: [...links, tunnel], addresses: [...addresses, { ...addresses[0]!, ifindex: 5 }] };
   await rig.uplinks.refresh();
   assert.deepEqual(rig.log, ['attach from_tunnel wg0 5']);
+});
+
+test('one that takes no program keeps the others from nothing, and is told; one that has just gone is no failure', async () => {
+  const rig = new Rig();
+  const [eth1, eth2] = [
+    { index: 3, name: 'eth1' },
+    { index: 4, name: 'eth2' },
+  ];
+  rig.refusing.set('eth1', -22);
+  await assert.rejects(rig.see(eth1, eth2), /eth1/);
+  assert.deepEqual(rig.inMap, { found: ['4 192.0.2.7'], default: 4 });
+  assert.deepEqual(
+    rig.uplinks.current.map(({ name }) => name),
+    ['eth2'],
+  );
+  rig.refusing.set('eth1', -19);
+  await rig.uplinks.refresh();
+  rig.refusing.clear();
+  await rig.uplinks.refresh();
+  assert.deepEqual(rig.inMap, { found: ['4 192.0.2.7', '3 192.0.2.7'], default: 3 });
+});
+
+test('two that change names keep their programs', async () => {
+  const rig = new Rig();
+  await rig.see({ index: 3, name: 'eth1' }, { index: 4, name: 'eth2' });
+  rig.host.links = rig.host.links.map((link) => ({ ...link, name: link.index === 3 ? 'eth2' : 'eth1' }));
+  await rig.uplinks.refresh();
+  assert.deepEqual(rig.pinned.toSorted(), ['eth1', 'eth2']);
 });

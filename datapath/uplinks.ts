@@ -4,7 +4,7 @@
  */
 import type { Log } from '../base/index.ts';
 import type { DatapathObject } from '../bpf/index.ts';
-import { detachClsact } from '../kernel/index.ts';
+import { detachClsact, KernelError } from '../kernel/index.ts';
 import type { Netlink } from '../kernel/index.ts';
 import { bridgesOf, uplinksOf } from './uplink-choice.ts';
 import type { Uplink } from './uplink-choice.ts';
@@ -38,21 +38,27 @@ export class Uplinks {
     return this.#current;
   }
 
-  /** Looks again, and tells the datapath what changed. Cheap when nothing did. Not to run twice at once. */
+  /**
+   * Looks again, and tells the datapath what changed. Cheap when nothing did. A device that fails keeps no other waiting:
+   * it is thrown when all have had their turn. Not to run twice at once.
+   */
   async refresh(): Promise<void> {
     const { netlink, names } = this.#options;
     const host = { links: netlink.links(), addresses: netlink.addresses(), routes: netlink.routes() };
     const uplinks = uplinksOf(host, names);
     const bridges = bridgesOf(host).filter((bridge) => !has(uplinks, bridge));
     const found = [...uplinks, ...bridges];
+    const turns = new Turns();
     // a name may be another device's by now, so what was under it goes first
-    for (const device of this.#devices.values()) if (!has(found, device)) await this.#release(device);
-    if (this.#isFirst) await this.#releaseFormer(found);
-    this.#isFirst = false;
-    for (const uplink of uplinks) await this.#adopt(uplink, 'uplink');
-    this.#current = uplinks;
-    this.#setDefault(uplinks[0]?.ifindex ?? 0);
-    for (const bridge of bridges) await this.#adopt(bridge, 'bridge');
+    for (const device of this.#devices.values())
+      if (!has(found, device)) await turns.take(() => this.#release(device));
+    if (this.#isFirst) await turns.take(() => this.#releaseFormer(found));
+    await turns.take(() => this.#rename(found));
+    for (const uplink of uplinks) await turns.take(() => this.#adopt(uplink, 'uplink'));
+    this.#current = uplinks.filter(({ ifindex }) => this.#devices.has(ifindex));
+    this.#setDefault(this.#current[0]?.ifindex ?? 0);
+    for (const bridge of bridges) await turns.take(() => this.#adopt(bridge, 'bridge'));
+    turns.end();
   }
 
   async #adopt(device: Uplink, what: 'uplink' | 'bridge'): Promise<void> {
@@ -62,10 +68,24 @@ export class Uplinks {
     const old = this.#devices.get(ifindex);
     if (old !== undefined && isSame(old, device)) return;
     if (old === undefined) await object.attach(program, device, 'ingress');
-    else if (old.name !== name) object.rename(old.name, name);
     object.maps.uplink.set(ifindex, { ip4: ipv4, ip6: ipv6 });
     this.#devices.set(ifindex, device);
     log.info(what, { name, ipv4, ipv6 });
+  }
+
+  /** By way of names that no device can have: two may have changed theirs. */
+  #rename(found: Uplink[]): void {
+    const { object } = this.#options;
+    const renamed = found.flatMap(({ ifindex, name }) => {
+      const old = this.#devices.get(ifindex);
+      return old === undefined || old.name === name ? [] : [{ old, name }];
+    });
+    const between = ({ ifindex }: Uplink): string => `renamed ${ifindex}`;
+    for (const { old } of renamed) object.rename(old.name, between(old));
+    for (const { old, name } of renamed) {
+      object.rename(between(old), name);
+      this.#devices.set(old.ifindex, { ...old, name });
+    }
   }
 
   async #release(device: Uplink): Promise<void> {
@@ -86,6 +106,7 @@ export class Uplinks {
       if (!has(found, { ifindex })) this.#forget(ifindex);
     const names = object.attached().filter((name) => !ENDPOINT_DEVICE.test(name));
     for (const name of names) if (!found.some((item) => item.name === name)) await object.detach(name);
+    this.#isFirst = false;
   }
 
   #forget(ifindex: number): void {
@@ -98,6 +119,24 @@ export class Uplinks {
     const { config } = this.#options.object.maps;
     const current = config.get(0);
     if (current !== undefined && current.uplink !== ifindex) config.set(0, { ...current, uplink: ifindex });
+  }
+}
+
+/** What is done for several devices: one that fails keeps no other waiting, and one that has just gone does not fail. */
+class Turns {
+  readonly #errors: unknown[] = [];
+
+  async take(task: () => void | Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      if (!(error instanceof KernelError && error.errno === 'ENODEV')) this.#errors.push(error);
+    }
+  }
+
+  /** Throws the first failure. */
+  end(): void {
+    if (this.#errors.length > 0) throw this.#errors[0];
   }
 }
 
