@@ -120,7 +120,7 @@ export class DatapathObject {
         attachClsact(program, ifindex, direction, 'second');
         return { [Symbol.dispose]: () => detachClsact(ifindex, direction, 'second') };
       };
-    this.#takeover.add(hook);
+    this.#takeover.add(`${ifindex} ${direction}`, hook);
   }
 
   /** A device has another name from now on. */
@@ -139,7 +139,9 @@ export class DatapathObject {
   /** Takes the programs off a device that stays. */
   async detach(device: string): Promise<void> {
     for (const direction of ['ingress', 'egress'] as const) {
-      const link = openPinnedLink(this.#pin(device, direction));
+      const pin = this.#pin(device, direction);
+      this.#takeover?.drop(pin);
+      const link = openPinnedLink(pin);
       if (link !== undefined) await detachLink(link);
     }
     this.forget(device);
@@ -173,7 +175,7 @@ export class DatapathObject {
       const isOurs = linkTarget(link).ifindex === ifindex;
       if (!isOurs) unpin(pin);
       else if (this.#takeover === undefined) updateLink(link, this.program(program));
-      else this.#takeover.add(this.#hookOf(pin, program, ifindex));
+      else this.#takeover.add(pin, this.#hookOf(pin, program, ifindex));
       return isOurs;
     } finally {
       closeFd(link);

@@ -78,7 +78,7 @@ export class Takeover {
   readonly #isResumed: boolean;
   readonly #old = new Map<string, BpfMap>();
   readonly #map: (name: string) => BpfMap;
-  readonly #hooks: Hook[] = [];
+  readonly #hooks = new Map<string, Hook>();
 
   /** `map`: the new ones by name. Fills those that the agent reads when it starts. */
   constructor(folders: PinFolders, map: (name: string) => BpfMap, isResumed: boolean) {
@@ -92,9 +92,14 @@ export class Takeover {
     if (!isResumed) this.#copy(STATE, { onlyNew: false });
   }
 
-  /** Puts off what would be a moment without the old program's connections. */
-  add(hook: Hook): void {
-    this.#hooks.push(hook);
+  /** Puts off what would be a moment without the old program's connections. `where` tells one hook from another. */
+  add(where: string, hook: Hook): void {
+    this.#hooks.set(where, hook);
+  }
+
+  /** The old program is there no more. */
+  drop(where: string): void {
+    this.#hooks.delete(where);
   }
 
   /** Everything else must be in the new maps. A hook whose device has gone is passed over. */
@@ -102,15 +107,14 @@ export class Takeover {
     const onlyNew = this.#isResumed;
     this.#copy(FLOWS, { onlyNew });
     this.#folders.begin();
-    const joined: Disposable[] = [];
-    for (const hook of this.#hooks) if (hook.join) joined.push(await hook.join());
+    const joined = await this.#join();
     // from here to the end in one go: what is decided meanwhile is known to one of both programs only
     this.#copy(FLOWS, { onlyNew });
-    const [common, outer] = [this.#hooks.filter(({ join }) => !join), this.#hooks.filter(({ join }) => join)];
-    common.forEach(swap);
+    const hooks = [...this.#hooks.values()];
+    hooks.filter(({ join }) => !join).forEach(swap);
     this.#copy(FLOWS, { onlyNew: true });
-    outer.forEach(swap);
-    for (const both of joined) both[Symbol.dispose]();
+    hooks.filter((hook) => joined.has(hook)).forEach(swap);
+    for (const both of joined.values()) both[Symbol.dispose]();
     this.#folders.finish();
     this.close();
   }
@@ -118,6 +122,19 @@ export class Takeover {
   close(): void {
     for (const map of this.#old.values()) map.close();
     this.#old.clear();
+  }
+
+  async #join(): Promise<Map<Hook, Disposable>> {
+    const joined = new Map<Hook, Disposable>();
+    for (const hook of this.#hooks.values()) {
+      try {
+        const both = await hook.join?.();
+        if (both !== undefined) joined.set(hook, both);
+      } catch (error) {
+        if (!hasGone(error)) throw error;
+      }
+    }
+    return joined;
   }
 
   #copy(names: readonly string[], options: { onlyNew: boolean }): void {
@@ -128,11 +145,14 @@ export class Takeover {
   }
 }
 
+function hasGone(error: unknown): boolean {
+  return error instanceof KernelError && ['ENOLINK', 'ENODEV'].includes(error.errno);
+}
+
 function swap(hook: Hook): void {
   try {
     hook.swap();
   } catch (error) {
-    const hasGone = error instanceof KernelError && ['ENOLINK', 'ENODEV'].includes(error.errno);
-    if (!hasGone) throw error;
+    if (!hasGone(error)) throw error;
   }
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { DatapathObject } from '../../bpf/index.ts';
 import { tearDownHost } from '../../datapath/index.ts';
 import type { Datapath } from '../../datapath/index.ts';
 import { BpfMap, Netlink } from '../../kernel/index.ts';
@@ -199,6 +200,35 @@ for (const tcx of [true, false]) {
       await stage.upgrade();
       assert.deepEqual(stage.folders(), ['links', 'maps', 'sockets']);
       for (const talk of stage.talks) await talk.isWhole();
+    },
+  );
+
+  test(
+    `an uplink that goes, or goes and comes again, keeps no takeover from its end, by ${how}`,
+    options,
+    async () => {
+      using bpffs = scratchBpffs();
+      const macs = { mac: '02:77:00:00:00:01', peerMac: '02:77:00:00:00:02' };
+      const devices = ['nic0', 'nic1', 'nic2'].map((name) => {
+        const { index } = netlink.createVeth({ name, peer: `${name}-far`, mtu: 1500, ...macs });
+        return { name, ifindex: index };
+      });
+      const attachAll = async (object: DatapathObject): Promise<void> => {
+        for (const device of devices) await object.attach('from_uplink', device, 'ingress');
+      };
+      const before = new DatapathObject({ bpffs: bpffs.path, tcx, elf: former });
+      await attachAll(before);
+      before.close();
+      const after = new DatapathObject({ bpffs: bpffs.path, tcx });
+      await attachAll(after);
+      const [gone, back] = [devices[0]!, devices[1]!];
+      await netlink.deleteLink(gone.ifindex);
+      await after.detach(back.name);
+      await after.attach('from_uplink', back, 'ingress');
+      await after.takeOver();
+      assert.deepEqual(readdirSync(join(bpffs.path, 'weir')).sort(), ['links', 'maps']);
+      after.close();
+      for (const { ifindex } of devices) await netlink.deleteLink(ifindex);
     },
   );
 }
