@@ -1,4 +1,4 @@
-import { cidrContains, parseCidr } from '../base/index.ts';
+import { type Family, familyOf, parseCidr, prefixAround } from '../base/index.ts';
 import { CidrIdentities, type CidrIdentity, RESERVED, isEndpointIdentity } from '../identity/index.ts';
 import { type CompiledPolicy, compile, tellApart } from './compile.ts';
 import { decide } from './decide.ts';
@@ -29,7 +29,7 @@ const LAST_PORT = 65_535;
  * apart. Neither is in force because of it.
  */
 export class PolicyComparison {
-  readonly #ranges: readonly CidrIdentity[];
+  readonly #ranges: Ranges;
   readonly #peers: readonly Peer[];
   readonly #published: ReadonlyMap<number, readonly Port[]>;
   readonly #was: Book;
@@ -40,8 +40,9 @@ export class PolicyComparison {
 
   constructor(policies: { before: readonly Rule[]; after: readonly Rule[] }, at: Scene) {
     const [old, next] = [compile(policies.before), compile(policies.after)];
-    this.#ranges = new CidrIdentities().follow([...new Set([...old.cidrs, ...next.cidrs])]);
-    this.#peers = [...at.peers, ...this.#ranges];
+    const ranges = new CidrIdentities().follow([...new Set([...old.cidrs, ...next.cidrs])]);
+    this.#ranges = new Ranges(ranges);
+    this.#peers = [...at.peers, ...ranges];
     this.#published = at.published ?? new Map();
     this.#was = new Book(tellApart(old, next.cidrs), this.#peers, at.context);
     this.#will = new Book(tellApart(next, old.cidrs), this.#peers, at.context);
@@ -64,11 +65,7 @@ export class PolicyComparison {
   }
 
   #peerOf(end: Peer | string): Peer {
-    if (typeof end !== 'string') return end;
-    const address = parseCidr(end);
-    const around = this.#ranges.filter(({ cidr }) => cidrContains(parseCidr(cidr), address));
-    const length = ({ cidr }: CidrIdentity): number => parseCidr(cidr).length;
-    return around.toSorted((a, b) => length(b) - length(a))[0] ?? WORLD;
+    return typeof end === 'string' ? (this.#ranges.around(end) ?? WORLD) : end;
   }
 
   #compare(source: Peer, destination: Peer): VerdictChange[] {
@@ -107,6 +104,30 @@ export interface LiveConnection {
 }
 
 const WORLD: Peer = { id: RESERVED.world, labels: ['reserved:world'] };
+
+/** Ranges by prefix: an address is looked for once per length of prefix, however many ranges there are. */
+class Ranges {
+  readonly #byPrefix: ReadonlyMap<string, CidrIdentity>;
+  /** The longest first. */
+  readonly #lengths: readonly { family: Family; length: number }[];
+
+  constructor(ranges: readonly CidrIdentity[]) {
+    const prefixes = ranges.map((range) => ({ range, ...parseCidr(range.cidr) }));
+    this.#byPrefix = new Map(prefixes.map(({ text, range }) => [text, range]));
+    const kinds = new Map(prefixes.map(({ family, length }) => [`${family}/${length}`, { family, length }]));
+    this.#lengths = [...kinds.values()].toSorted((a, b) => b.length - a.length);
+  }
+
+  /** The closest range that an address lies in. */
+  around(address: string): CidrIdentity | undefined {
+    const own = familyOf(address);
+    for (const { family, length } of this.#lengths) {
+      const range = family === own ? this.#byPrefix.get(prefixAround(address, length).text) : undefined;
+      if (range !== undefined) return range;
+    }
+    return undefined;
+  }
+}
 
 function hasPolicy({ id }: Peer): boolean {
   return id === RESERVED.init || isEndpointIdentity(id);
