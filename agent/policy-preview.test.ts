@@ -42,7 +42,7 @@ function partsWith(connections: Connection[]): Parts {
       conntrack: { list: () => Promise.resolve(connections) },
       enforcement: { context: { mode: 'default', spaceOf: (name: string) => spaces[name] ?? 0 } },
     },
-    policy: { revision: 7 },
+    policy: { revision: 8 },
     labelsOf: (id: number) => LABELS.get(id) ?? [],
   });
 }
@@ -50,7 +50,7 @@ function partsWith(connections: Connection[]): Parts {
 async function preview(text: string, connections: Connection[] = [], before = '[]') {
   const [rules, imported] = [before, text].map((each) => parsePolicy(each, 'test'));
   assert.ok(rules && imported);
-  const plan = { before: rules, after: imported, count: imported.length };
+  const plan = { revision: 7, before: rules, after: imported, count: imported.length };
   const answer = await previewOf(partsWith(connections), plan);
   assert.deepEqual(faults({ $ref: '#/components/schemas/PolicyPreview' }, answer), []);
   return answer;
@@ -148,4 +148,22 @@ test('of too many changes the first are listed and the others counted', async ()
   const many = Array.from({ length: 1003 }, (_, at) => connection({ destinationPort: 1000 + at }));
   const { connections, moreConnections } = await preview(WEB_FOR_TWO, many);
   assert.deepEqual([connections.length, moreConnections], [1000, 3]);
+});
+
+/** How often others had their turn meanwhile. */
+async function turnsDuring(task: () => Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let next = setImmediate(function turn() {
+    turns++;
+    next = setImmediate(turn);
+  });
+  await task();
+  clearImmediate(next);
+  return turns;
+}
+
+test('others have their turn however many connections there are', async () => {
+  const many = Array.from({ length: 2000 }, (_, at) => connection({ sourcePort: at }));
+  const without = await turnsDuring(() => preview(WEB_FOR_TWO));
+  assert.ok((await turnsDuring(() => preview(WEB_FOR_TWO, many))) > without + 4);
 });

@@ -12,6 +12,8 @@ import type { PolicyPlan } from './policy-repository.ts';
 /** Nobody reads more; a first default deny on a large host has a million. */
 const MOST_LISTED = 1000;
 const LAST_PORT = 65_535;
+/** Connections between two turns of others. */
+const SLICE = 256;
 /** The message that opens a connection of ICMP; in the table of connections the port is its id. */
 const ECHO_REQUEST = new Map([
   [1, 8],
@@ -32,13 +34,14 @@ export async function previewOf(parts: Parts, plan: PolicyPlan): Promise<api.Pol
     await setImmediate();
   }
   const connections = new Shortlist<api.ConnectionChange>();
-  for (const connection of await parts.datapath.conntrack.list()) {
+  for (const [at, connection] of (await parts.datapath.conntrack.list()).entries()) {
+    if (at % SLICE === 0) await setImmediate();
     const verdicts = comparison.ofConnection(endsOf(connection, census));
     if (verdicts.before !== verdicts.after)
       connections.add(() => connectionView(connection, census, verdicts.after));
   }
   return {
-    revision: parts.policy.revision,
+    revision: plan.revision,
     count: plan.count,
     ...differenceOf(plan),
     changes: changes.listed,

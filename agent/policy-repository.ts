@@ -17,8 +17,9 @@ export interface PolicyTarget {
   apply(rules: Rule[], revision: number): void;
 }
 
-/** The rules now and the rules then; `count` is how many the files hold. */
+/** The rules now, with their revision, and the rules then; `count` is how many the files hold. */
 export interface PolicyPlan {
+  revision: number;
   before: readonly Rule[];
   after: readonly Rule[];
   count: number;
@@ -76,8 +77,8 @@ export class PolicyRepository {
   /** What an import would make of the rules in force; nothing changes. Throws UserError POLICY_INVALID. */
   plan(files: Files, options: { replaceAll: boolean }): PolicyPlan {
     const imported = this.parse(files);
-    const before = this.#state.rules;
-    return { before, after: mergeRules(before, imported, options), count: imported.length };
+    const { revision, rules: before } = this.#state;
+    return { revision, before, after: mergeRules(before, imported, options), count: imported.length };
   }
 
   /** All files or none. Throws UserError POLICY_INVALID. */
