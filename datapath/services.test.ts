@@ -28,6 +28,8 @@ function name({ address, port, protocol }: HostPort): string {
 function host(taken: string[] = []) {
   const maps = fakeMaps();
   const held = new Set<string>();
+  /** Ports whose users were looked for. */
+  const asked: number[] = [];
   const options = {
     map: maps.maps.service,
     ownerOf: (key: string) => OWNERS[key] ?? { containerId: '', containerName: '', addresses: [] },
@@ -37,11 +39,14 @@ function host(taken: string[] = []) {
       held.add(name(port));
       return { [Symbol.dispose]: () => void held.delete(name(port)) };
     },
-    userOf: () => 'nginx (pid 812)',
+    userOf: ({ port }: HostPort) => {
+      asked.push(port);
+      return 'nginx (pid 812)';
+    },
     range: () => ({ first: 40000, last: 40002 }),
     log: silentLog,
   };
-  return { services: new Services(options), maps, held, again: () => new Services(options) };
+  return { services: new Services(options), maps, held, asked, again: () => new Services(options) };
 }
 
 function frontends(maps: ReturnType<typeof fakeMaps>): string[] {
@@ -116,6 +121,17 @@ test('any port is one number for both families, and each time another one', () =
   );
   assert.equal(services.publish('web', [any])[0]?.hostPort, 40000, 'free in the family that is asked for');
   assert.throws(() => services.publish('api', [any]), { code: 'PORTS_EXHAUSTED' });
+});
+
+test('who has a port is looked for only where somebody is told', () => {
+  const { services, asked } = host([':::40000/tcp', '0.0.0.0:8080/tcp', '0.0.0.0:8081/tcp']);
+  services.publish('api', [request({ hostPort: 0, hostPortEnd: 0 })]);
+  services.publish('web', [request({ hostPortEnd: 8082 })]);
+  assert.deepEqual(asked, []);
+  assert.throws(() => services.publish('web', [request({ hostPortEnd: 8081 })]), {
+    message: 'no port of 8080-8081/tcp is free',
+  });
+  assert.deepEqual(asked, [8081]);
 });
 
 test('an address that the host does not have, or of a family that the container does not have, is refused', () => {

@@ -84,6 +84,18 @@ function nameOf({ address, port, protocol }: HostPort): string {
   return `port ${port}/${protocol}${where}`;
 }
 
+/** A port that is not free; `key` is the endpoint that it is published for, if it is. */
+class PortTaken extends Error {
+  readonly port: HostPort;
+  readonly key: string | undefined;
+
+  constructor(port: HostPort, key?: string) {
+    super(`${nameOf(port)} is taken`);
+    this.port = port;
+    this.key = key;
+  }
+}
+
 export class Services {
   readonly #options: ServicesOptions;
   #entries: Entry[] = [];
@@ -162,14 +174,15 @@ export class Services {
       this.#chooseAny(key, request, places);
       return;
     }
-    let refusal: unknown;
+    let taken: PortTaken | undefined;
     for (let port = request.hostPort; port <= Math.max(request.hostPort, request.hostPortEnd); port++) {
-      refusal = this.#try(key, request, { places, port });
-      if (refusal === undefined) return;
+      taken = this.#try(key, request, { places, port });
+      if (taken === undefined) return;
     }
-    if (request.hostPortEnd <= request.hostPort) throw refusal;
+    const cause = taken && this.#refusalOf(taken);
+    if (cause !== undefined && request.hostPortEnd <= request.hostPort) throw cause;
     const range = `${request.hostPort}-${request.hostPortEnd}/${request.protocol}`;
-    throw new UserError('PORT_IN_USE', `no port of ${range} is free`, { cause: refusal });
+    throw new UserError('PORT_IN_USE', `no port of ${range} is free`, { cause });
   }
 
   /** One number for all families, each container port another one. */
@@ -188,14 +201,18 @@ export class Services {
   }
 
   /** Holds one port at all places, or answers why that cannot be. Throws what no other port would mend. */
-  #try(key: string, { protocol }: PortRequest, { places, port }: { places: Place[]; port: number }): unknown {
+  #try(
+    key: string,
+    { protocol }: PortRequest,
+    { places, port }: { places: Place[]; port: number },
+  ): PortTaken | undefined {
     const before = this.#entries.length;
     try {
       for (const place of places) this.#hold(key, { address: place.hostAddress, port, protocol }, place);
       return undefined;
     } catch (error) {
       for (const entry of this.#entries.splice(before)) entry.held?.[Symbol.dispose]();
-      if (error instanceof UserError && error.code === 'PORT_IN_USE') return error;
+      if (error instanceof PortTaken) return error;
       throw error;
     }
   }
@@ -203,11 +220,7 @@ export class Services {
   #hold(key: string, port: HostPort, { address, port: target }: Place): void {
     const other = this.#entries.find((entry) => overlap(entry, port));
     if (other !== undefined && other.port === target && this.#isSibling(other, key)) return;
-    if (other !== undefined) {
-      const { containerName } = this.#options.ownerOf(other.key);
-      const whose = containerName === '' ? 'another container' : `container ${containerName}`;
-      throw new UserError('PORT_IN_USE', `${nameOf(port)} is published for ${whose} already`);
-    }
+    if (other !== undefined) throw new PortTaken(port, other.key);
     const { protocol, address: hostAddress, port: hostPort } = port;
     const held = this.#bind(port);
     this.#entries.push({
@@ -233,15 +246,24 @@ export class Services {
       return this.#options.hold(port);
     } catch (cause) {
       if (!(cause instanceof KernelError)) throw cause;
-      if (cause.errno === 'EADDRINUSE') {
-        const user = this.#options.userOf(port) ?? 'a process of the host';
-        throw new UserError('PORT_IN_USE', `${nameOf(port)} is in use by ${user}`);
-      }
+      if (cause.errno === 'EADDRINUSE') throw new PortTaken(port);
       throw new UserError('HOST_ADDRESS_UNKNOWN', `cannot publish ${nameOf(port)}`, {
         cause,
         hint: 'name an address of this host with -p, or none for all of them',
       });
     }
+  }
+
+  /** Who has the port: a look at all processes of the host. */
+  #refusalOf({ port, key }: PortTaken): UserError {
+    const { ownerOf, userOf } = this.#options;
+    if (key === undefined) {
+      const user = userOf(port) ?? 'a process of the host';
+      return new UserError('PORT_IN_USE', `${nameOf(port)} is in use by ${user}`);
+    }
+    const { containerName } = ownerOf(key);
+    const whose = containerName === '' ? 'another container' : `container ${containerName}`;
+    return new UserError('PORT_IN_USE', `${nameOf(port)} is published for ${whose} already`);
   }
 
   #freeId(): number {
