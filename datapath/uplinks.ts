@@ -64,13 +64,13 @@ export class Uplinks {
   async #adopt(device: Uplink, what: 'uplink' | 'bridge'): Promise<void> {
     const { object, log } = this.#options;
     const program = device.framed ? 'from_uplink' : 'from_tunnel';
-    const { ifindex, name, ipv4 = NONE.ip4, ipv6 = NONE.ip6 } = device;
+    const { ifindex, name, ipv4, ipv6 } = device;
     const old = this.#devices.get(ifindex);
     if (old !== undefined && isSame(old, device)) return;
     if (old === undefined) await object.attach(program, device, 'ingress');
-    object.maps.uplink.set(ifindex, { ip4: ipv4, ip6: ipv6 });
+    object.maps.uplink.set(ifindex, { ip4: ipv4 ?? NONE.ip4, ip6: ipv6 ?? NONE.ip6 });
     this.#devices.set(ifindex, device);
-    log.info(what, { name, ipv4, ipv6 });
+    log.info(what, { name, ...(ipv4 !== undefined && { ipv4 }), ...(ipv6 !== undefined && { ipv6 }) });
   }
 
   /** By way of names that no device can have: two may have changed theirs. */
