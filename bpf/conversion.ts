@@ -15,6 +15,8 @@ interface Part {
 
 const BATCH = 4096;
 const FILLER = /(^|\.)unused/;
+/** By this name and in this form flows say when they end. */
+const END = { path: 'expires', type: '__u32' } as const;
 
 /** What was filler has always been zero, so a field in its place begins with a value that is right for all entries. */
 function isFilled(fields: Fields, offset: number, size: number): boolean {
@@ -40,6 +42,11 @@ function planOf(from: Fields, to: Fields): Plan {
   return { parts, isWhole };
 }
 
+/** Where an entry of the layout says when it ends. */
+function endOf(fields: Fields): number | undefined {
+  return fields.find(({ path, type }) => path === END.path && type === END.type)?.offset;
+}
+
 function apply({ parts }: Plan, from: Buffer, to: Buffer): void {
   for (const part of parts) from.copy(to, part.to, part.from, part.from + part.size);
 }
@@ -48,6 +55,8 @@ function apply({ parts }: Plan, from: Buffer, to: Buffer): void {
 export class Conversion {
   readonly #key: Plan;
   readonly #value: Plan;
+  /** Undefined where not both layouts have it. */
+  readonly #end: number | undefined;
   readonly #from: BpfMap;
   readonly #to: BpfMap;
 
@@ -57,6 +66,7 @@ export class Conversion {
     this.#to = to;
     this.#key = planOf(one.key, other.key);
     this.#value = planOf(one.value, other.value);
+    this.#end = endOf(one.value) === undefined ? undefined : endOf(other.value);
   }
 
   /**
@@ -70,7 +80,10 @@ export class Conversion {
     return conversion.#key.isWhole ? conversion : undefined;
   }
 
-  /** Copies all entries; `onlyNew` leaves alone those that are there already. Returns how many there were. */
+  /**
+   * Copies all entries; `onlyNew` leaves alone those that are there already, unless they would end sooner: then it is the
+   * old map that their flow goes by. Returns how many there were.
+   */
   run(options: { onlyNew: boolean }): number {
     let keys: Buffer[] = [];
     let values: Buffer[] = [];
@@ -107,12 +120,20 @@ export class Conversion {
 
   /** The programs may be writing to the map by now, and know better. */
   #add(key: Buffer, value: Buffer): void {
-    if (this.#to.lookup(key) !== undefined) return;
+    const present = this.#to.lookup(key);
+    if (present !== undefined) {
+      if (this.#outlives(value, present)) this.#to.update(key, value);
+      return;
+    }
     try {
       this.#to.update(key, value, 'noexist');
     } catch (error) {
       if (!(error instanceof KernelError && error.errno === 'EEXIST')) throw error;
     }
+  }
+
+  #outlives(value: Buffer, present: Buffer): boolean {
+    return this.#end !== undefined && value.readUInt32LE(this.#end) > present.readUInt32LE(this.#end);
   }
 }
 

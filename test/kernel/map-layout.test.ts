@@ -110,6 +110,29 @@ test('what is there already stays where only new entries are wanted', () => {
   });
 });
 
+test('what is there already gives place to what ends later: its flow still goes by the old map', () => {
+  const former = { ...PLAIN, value: '__u32 expires; __u32 a;' };
+  const id = (number: number): Buffer => Buffer.from(Uint32Array.of(number).buffer);
+  const flow = (...words: number[]): Buffer => Buffer.from(Uint32Array.from(words).buffer);
+  withBoth(former, { ...PLAIN, value: '__u64 fresh; __u32 a; __u32 expires;' }, (from, to) => {
+    for (const [number, old, there] of [
+      [1, 200, 100],
+      [2, 100, 200],
+      [3, 100, 100],
+    ] as const) {
+      from.update(id(number), flow(old, 7));
+      to.update(id(number), flow(1, 1, 9, there));
+    }
+    Conversion.between(from, to)!.run({ onlyNew: true });
+    const words = (number: number): number[] => [
+      ...new Uint32Array(new Uint8Array(to.lookup(id(number))!).buffer),
+    ];
+    assert.deepEqual(words(1), [0, 0, 7, 200]);
+    assert.deepEqual(words(2), [1, 1, 9, 200]);
+    assert.deepEqual(words(3), [1, 1, 9, 100]);
+  });
+});
+
 test('entries whose key would lack something, or of another kind of map, say nothing', () => {
   const narrow = { ...PLAIN, key: '__u32 id; __u32 unused;' };
   withBoth(PLAIN, { ...PLAIN, key: '__u32 id; __u32 zone;' }, (from, to) =>
