@@ -105,15 +105,13 @@ static __always_inline int container_send(struct __sk_buff *skb, struct context 
 	if (reason)
 		return reason;
 	fragment_remember(packet, &outside, outside_port);
+	if (!endpoint && destination->identity != IDENTITY_HOST)
+		return deliver_world(skb);
 	context->itself = endpoint && endpoint->container == device->endpoint.container;
 	reason = container_translate(skb, context, &outside, outside_port);
 	if (reason)
 		return reason;
-	if (endpoint)
-		return deliver_local(skb, context, endpoint);
-	if (destination->identity == IDENTITY_HOST)
-		return deliver_host(context);
-	return deliver_world(skb);
+	return endpoint ? deliver_local(skb, context, endpoint) : deliver_host(context);
 }
 
 static __always_inline int container_frame(struct __sk_buff *skb, struct context *context)

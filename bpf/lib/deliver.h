@@ -108,8 +108,23 @@ static __always_inline int masquerade(struct __sk_buff *skb, struct context *con
 	return rewrite_apply(skb);
 }
 
+/* An answer comes from whom its asker has asked. Returns 0 or a drop reason. */
+static __always_inline int frontend_rewrite_source(struct __sk_buff *skb, struct context *context)
+{
+	struct rewrite *rewrite = &context->rewrite;
+
+	rewrite->old_address = context->packet.tuple.source;
+	rewrite->old_port = context->packet.tuple.source_port;
+	rewrite->new_address = context->frontend;
+	rewrite->new_port = context->frontend_port;
+	rewrite->is_source = true;
+	return rewrite_apply(skb);
+}
+
 /*
- * Out to the world by an uplink, masqueraded unless the destination is native or answered. Returns 0 or a drop reason.
+ * Out to the world by an uplink, masqueraded unless the destination is native or answered; an answer of a published port
+ * comes from that. Nothing is translated before the way is known, or the sender would not know again what is too large for
+ * it. Returns 0 or a drop reason.
  */
 static __noinline int deliver_world(struct __sk_buff *skb)
 {
@@ -132,6 +147,8 @@ static __noinline int deliver_world(struct __sk_buff *skb)
 	reason = ttl_decrement(skb, context->packet.is6);
 	if (!reason && masquerades)
 		reason = masquerade(skb, context, context->packet.is6 ? &uplink->ip6 : &uplink->ip4);
+	else if (!reason && context->translated)
+		reason = frontend_rewrite_source(skb, context);
 	if (reason)
 		return reason;
 	trace_forward(context, TRACE_TO_NETWORK);

@@ -39,19 +39,6 @@ static __always_inline int rewrite_destination(struct __sk_buff *skb, struct con
 	return rewrite_apply(skb);
 }
 
-/* An answer comes from whom its asker has asked. Returns 0 or a drop reason. */
-static __always_inline int frontend_rewrite_source(struct __sk_buff *skb, struct context *context)
-{
-	struct rewrite *rewrite = &context->rewrite;
-
-	rewrite->old_address = context->packet.tuple.source;
-	rewrite->old_port = context->packet.tuple.source_port;
-	rewrite->new_address = context->frontend;
-	rewrite->new_port = context->frontend_port;
-	rewrite->is_source = true;
-	return rewrite_apply(skb);
-}
-
 /*
  * A container that asks itself: its kernel would take its own address for forged, so it is asked by the frontend's
  * address, with a masquerade port. Returns 0 or a drop reason.

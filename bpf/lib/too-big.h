@@ -125,10 +125,7 @@ static __always_inline void too_big_tell6(struct __sk_buff *skb, struct context 
 	frame_replace(skb, context, &frame, sizeof(frame));
 }
 
-/*
- * Answers a packet that is refused with DROP_FRAGMENTATION_NEEDED, unless it is itself an error or a fragment, or has
- * been translated, so that its sender would not know it.
- */
+/* Answers a packet that is refused with DROP_FRAGMENTATION_NEEDED, unless it is itself an error or a fragment. */
 static __noinline int too_big_tell(struct __sk_buff *skb, __u16 mtu)
 {
 	struct context *context = context_get();
@@ -139,7 +136,7 @@ static __noinline int too_big_tell(struct __sk_buff *skb, __u16 mtu)
 	if (!context || !device)
 		return 0;
 	packet = &context->packet;
-	if (packet->is_error || packet->fragment || context->translated)
+	if (packet->is_error || packet->fragment)
 		return 0;
 	if (packet->is6 && packet->l4 == L4_OFFSET6)
 		too_big_tell6(skb, context, device, mtu);

@@ -1,7 +1,8 @@
 import { CASTS } from '../support/cast.ts';
 import { Packet } from '../support/packet.ts';
-import { entering, leaving, packetFrom, pass, runCases } from './case.ts';
+import { arriving, entering, leaving, packetFrom, pass, runCases } from './case.ts';
 import type { Case } from './case.ts';
+import { publicationOf } from './published.ts';
 import type { Rig } from './rig.ts';
 import { masqueraded, onePort, OUTSIDE_PORT } from './translation.ts';
 
@@ -9,7 +10,9 @@ import { masqueraded, onePort, OUTSIDE_PORT } from './translation.ts';
 const MTU = 1300;
 const SINCE: NonNullable<Case['since']> = ['5.12', 'the size in the answer of bpf_fib_lookup'];
 
-for (const { family, uplink, web, world, icmp } of CASTS) {
+for (const cast of CASTS) {
+  const { family, uplink, web, world, icmp } = cast;
+  const { published, call, answer } = publicationOf(cast);
   const datagram = packetFrom(web, world.ip).udp().payload(Buffer.alloc(1400));
   const TYPE = family === 'IPv4' ? { type: icmp.unreachable, code: 4 } : { type: 2, code: 0 };
   const narrow = (rig: Rig): void => {
@@ -32,6 +35,7 @@ for (const { family, uplink, web, world, icmp } of CASTS) {
     return { name, where: leaving(web), given: narrow, packet, verdict, check: wide, ...more };
   }
   const answered = { isAnswered: true, since: SINCE } as const;
+  const longAnswer = answer.tcp({ flags: 'A' }).payload(Buffer.alloc(1300));
   const segment = packetFrom(web, world.ip).tcp({ flags: 'A' }).payload(Buffer.alloc(1300));
 
   runCases(
@@ -42,6 +46,14 @@ for (const { family, uplink, web, world, icmp } of CASTS) {
         events: ['verdict egress allow rule 0 L3-Only', 'drop 136 egress'],
       }),
       refused('so is a segment', segment, { ...answered, becomes: tooBig(segment) }),
+      refused('so is the answer of a published port, as the container sent it', longAnswer, {
+        ...answered,
+        given: (rig) => {
+          narrow(rig);
+          published([arriving, call])(rig);
+        },
+        becomes: tooBig(longAnswer),
+      }),
       refused('and an echo request', packetFrom(web, world.ip).icmp().payload(Buffer.alloc(1400)), {
         ...answered,
         becomes: tooBig(packetFrom(web, world.ip).icmp().payload(Buffer.alloc(1400))),
