@@ -14,6 +14,7 @@ const SETUP = `
     mount -t overlay overlay -o "lowerdir=$2/usr:/usr,upperdir=$1/usr,workdir=$1/usr.work" /usr
   fi
   mount -t tmpfs tmpfs /run
+  mount --make-shared /run # as systemd has it
   mkdir -p /run/docker/plugins /run/netns
   for part in /var/lib/weir /etc/weir /var/lib/docker /var/lib/containerd; do
     mkdir -p "$part" "$1$part"
