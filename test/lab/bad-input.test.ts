@@ -1,8 +1,11 @@
 /** Ten thousand malformed requests to both sockets of a running agent: one line each, nothing changed, nothing broken. */
 import assert from 'node:assert/strict';
+import { symlinkSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { join } from 'node:path';
 import { IMAGE, importLabImage } from './cast.ts';
 import { ask } from './api.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 
@@ -135,7 +138,7 @@ const badInput = lab(
   async (host) => {
     await importLabImage(host);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'net');
+    await host.docker('network', 'create', ...DRIVERS, 'net');
     await host.docker(
       'run',
       '-d',
@@ -162,7 +165,9 @@ badInput.test(
     const before = await stateOf(host);
     const refusal = ({ text }: Answer): string =>
       (JSON.parse(text) as { Err?: string; Error?: string }).Err ?? '';
-    await flood(`/proc/${host.machine.pid}/root/run/docker/plugins/weir.sock`, refusal, () => {
+    const socket = join(host.machine.folder, 'plugin.sock'); // that of a plugin is too long for the name of a socket
+    symlinkSync(`/proc/${host.machine.pid}/root${await host.pluginSocket()}`, socket);
+    await flood(socket, refusal, () => {
       const name = names[next(names.length)] ?? '';
       return { method: 'POST', path: `/${name}`, body: malformed(next, PLUGIN_CALLS[name] ?? []) };
     });

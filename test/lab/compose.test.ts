@@ -1,10 +1,11 @@
 /** Compose stacks: the example with its policy, and one over two networks. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { api } from '../../base/index.ts';
 import { ask } from './api.ts';
 import { importLabImage } from './cast.ts';
+import { DRIVER } from './driver.ts';
 import { CHECKOUT, LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 
@@ -20,8 +21,11 @@ const compose = lab(
   },
 );
 
+/** Of a file that names its networks' driver: here it is what Docker calls the one that runs. */
 function stack(host: LabHost, file: string, ...command: string[]): Promise<string> {
-  return host.compose('-p', 'stack', '-f', file, ...command);
+  const copy = join(host.machine.folder, 'compose.yaml');
+  writeFileSync(copy, readFileSync(file, 'utf8').replaceAll(/driver: weir\b/g, `driver: ${DRIVER}`));
+  return host.compose('-p', 'stack', '-f', copy, ...command);
 }
 
 /** Whether `command` in a service of the stack exits with 0, and what it says. */

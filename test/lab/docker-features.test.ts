@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import type { api } from '../../base/index.ts';
 import { ask } from './api.ts';
 import { addressOf, IMAGE, PATIENT, reaches, remove, start } from './cast.ts';
+import { DRIVER, DRIVERS } from './driver.ts';
 import { WEIR } from './host.ts';
 import type { LabHost } from './host.ts';
 import { until } from './run.ts';
-import { create, DRIVER, refused, stage } from './scene.ts';
+import { create, refused, stage } from './scene.ts';
 
 const scene = stage('features');
 
@@ -152,9 +153,9 @@ scene('network prune takes what is unused, and its addresses', ['used'], async (
 });
 
 scene('config-only networks lend their subnet and options', ['made', 'plan'], async (host) => {
-  const plan = ['--config-only', '--ipam-driver', 'weir', '--subnet', '10.91.0.0/24', '-o', 'weir.mtu=1300'];
+  const plan = ['--config-only', '--ipam-driver', DRIVER, '--subnet', '10.91.0.0/24', '-o', 'weir.mtu=1300'];
   await host.docker('network', 'create', ...plan, 'plan');
-  await host.docker('network', 'create', '--driver', 'weir', '--config-from', 'plan', 'made');
+  await host.docker('network', 'create', '--driver', DRIVER, '--config-from', 'plan', 'made');
   const address = await start(host, 'server', { network: 'made', flags: ['--ip', '10.91.0.77'] });
   assert.equal(address, '10.91.0.77');
   assert.match(await exec(host, 'server', 'ip', 'link', 'show', 'eth0'), /mtu 1300/);
@@ -163,8 +164,8 @@ scene('config-only networks lend their subnet and options', ['made', 'plan'], as
 });
 
 scene('Docker’s own IPAM serves weir networks; the null one is refused', ['own', 'other'], async (host) => {
-  await host.docker('network', 'create', '--driver', 'weir', 'own');
-  await host.docker('network', 'create', '--driver', 'weir', '--subnet', '10.92.0.0/24', 'other');
+  await host.docker('network', 'create', '--driver', DRIVER, 'own');
+  await host.docker('network', 'create', '--driver', DRIVER, '--subnet', '10.92.0.0/24', 'other');
   const server = await start(host, 'server', { network: 'own' });
   await start(host, 'client', { network: 'own' });
   const far = await start(host, 'far', { network: 'other', flags: ['--ip', '10.92.0.9'] });
@@ -173,7 +174,7 @@ scene('Docker’s own IPAM serves weir networks; the null one is refused', ['own
   assert.equal(await reaches(host, 'client', far), false);
   await host.docker('network', 'connect', 'other', 'client');
   assert.ok(await reaches(host, 'client', far));
-  const none = ['network', 'create', '--driver', 'weir', '--ipam-driver', 'null', 'none-at-all'];
+  const none = ['network', 'create', '--driver', DRIVER, '--ipam-driver', 'null', 'none-at-all'];
   refused(await host.attemptDocker(...none), /--ipam-driver weir/);
 });
 
@@ -181,7 +182,7 @@ scene(
   'weir’s IPAM serves a bridge that has a --subnet, and refuses one that has not',
   ['bridged', 'bare', 'plain'],
   async (host) => {
-    const bridge = ['network', 'create', '--driver', 'bridge', '--ipam-driver', 'weir'];
+    const bridge = ['network', 'create', '--driver', 'bridge', '--ipam-driver', DRIVER];
     await host.docker(...bridge, '--subnet', '10.95.0.0/24', 'bridged');
     const server = await start(host, 'server', { network: 'bridged' });
     assert.match(server, /^10\.95\.0\./);
@@ -206,7 +207,7 @@ scene('what cannot be is refused in one line', ['plain'], async (host) => {
     [['plain'], /already exists/],
   ];
   for (const [flags, right] of lines) {
-    refused(await host.attemptDocker('network', 'create', ...DRIVER, ...flags), right);
+    refused(await host.attemptDocker('network', 'create', ...DRIVERS, ...flags), right);
   }
   const run = ['run', '--rm', '--network', 'plain'];
   refused(await host.attemptDocker(...run, '--ip', '10.210.0.77', IMAGE, 'true'), /user configured subnets/);

@@ -4,6 +4,7 @@ import { after } from 'node:test';
 import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
 import { addressOf, importLabImage, reaches, remove, start } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { Lan } from './lan.ts';
 import { lab } from './lab-test.ts';
@@ -32,7 +33,7 @@ const dockerd = lab(
   async (host) => {
     await importLabImage(host);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
+    await host.docker('network', 'create', ...DRIVERS, NETWORK);
     await setPolicy(host, [
       {
         endpointSelector: { matchLabels: { role: 'server' } },

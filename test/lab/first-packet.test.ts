@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { setPolicy } from './api.ts';
 import { addressOf, importLabImage } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 import { finish, send, startReceiver } from './probe.ts';
@@ -17,7 +18,7 @@ const firstPacket = lab(
   async (host) => {
     await importLabImage(host);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', 'lane');
+    await host.docker('network', 'create', ...DRIVERS, '--ipv6', 'lane');
     await setPolicy(host, [
       {
         endpointSelector: { matchLabels: { role: 'target' } },

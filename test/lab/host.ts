@@ -3,7 +3,9 @@ import { createWriteStream, existsSync, readFileSync } from 'node:fs';
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { AgentPlugin } from './agent-plugin.ts';
 import { AgentProcess } from './agent-process.ts';
+import { PLUGIN_FOLDER } from './driver.ts';
 import { importImage } from './image.ts';
 import type { Lan } from './lan.ts';
 import { DOCKERD, LabNamespace } from './namespace.ts';
@@ -17,6 +19,15 @@ export interface HostOptions {
   dockerdFlags?: string[];
 }
 
+/** `weir agent`, however it runs. */
+interface LabAgent {
+  readonly pid: number;
+  /** SIGKILL; resolves when the process is gone. */
+  kill(): Promise<void>;
+  /** What it said last. */
+  tail(): string;
+}
+
 /** The checkout: this file runs from dist/test/lab. */
 export const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
 export const WEIR = join(CHECKOUT, 'bin/weir');
@@ -24,7 +35,8 @@ export const WEIR = join(CHECKOUT, 'bin/weir');
 export class LabHost implements AsyncDisposable {
   readonly machine: LabNamespace;
   #dockerd: ChildProcess | undefined;
-  #agent: AgentProcess | undefined;
+  readonly #plugin = new AgentPlugin(this);
+  #agent: LabAgent | undefined;
 
   private constructor(machine: LabNamespace) {
     this.machine = machine;
@@ -107,20 +119,27 @@ export class LabHost implements AsyncDisposable {
     return importImage(this.machine.folder, name, binaries);
   }
 
-  /** Starts `weir agent` and waits until it is ready. */
-  async agent(flags: string[] = []): Promise<AgentProcess> {
+  /** Starts `weir agent`, as a process or a plugin, and waits until it is ready. */
+  async agent(flags: string[] = []): Promise<LabAgent> {
+    if (PLUGIN_FOLDER !== '') return (this.#agent = await this.#plugin.start(flags));
     const agent = this.spawnAgent(flags);
     await agent.ready();
     return agent;
   }
 
-  /** Starts `weir agent` without waiting: a test may kill it on its way up. */
+  /** Starts `weir agent` as a process, without waiting: a test may kill it on its way up. */
   spawnAgent(flags: string[] = []): AgentProcess {
-    this.#agent = new AgentProcess(this.machine.background([WEIR, 'agent', ...flags]));
-    return this.#agent;
+    const agent = new AgentProcess(this.machine.background([WEIR, 'agent', ...flags]));
+    this.#agent = agent;
+    return agent;
   }
 
-  /** SIGKILLs the agent that was started last. */
+  /** Where dockerd calls the agent, as seen in the host: a plugin has a folder of its own there. */
+  pluginSocket(): Promise<string> {
+    return this.run(['find', '/run/docker/plugins', '-name', 'weir.sock']);
+  }
+
+  /** SIGKILLs the agent that was started last; a plugin is started again by dockerd. */
   async killAgent(): Promise<void> {
     await this.#agent?.kill();
   }

@@ -7,6 +7,7 @@ import { Packet } from '../support/packet.ts';
 import { ask, setPolicy } from './api.ts';
 import { addressOf, importLabImage, reaches, remove, start, startDual } from './cast.ts';
 import type { Dual } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { Lan } from './lan.ts';
 import { lab } from './lab-test.ts';
@@ -23,17 +24,7 @@ let web: Dual;
 let box: Dual;
 
 async function create(host: LabHost, name: string, ...flags: string[]): Promise<void> {
-  await host.docker(
-    'network',
-    'create',
-    '--driver',
-    'weir',
-    '--ipam-driver',
-    'weir',
-    '--ipv6',
-    ...flags,
-    name,
-  );
+  await host.docker('network', 'create', ...DRIVERS, '--ipv6', ...flags, name);
 }
 
 const six = lab(
@@ -200,7 +191,7 @@ six.test('subnets of both families, --ip6, a gateway of one’s own, and two net
 six.test('a network of IPv6 alone works where Docker knows of such', async (host) => {
   const isAlone = (await host.dockerdMajor()) >= 28;
   // an older dockerd, or its client, does not know of it: it makes a network of both families
-  const flags = ['--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', ...(isAlone ? ['--ipv4=false'] : [])];
+  const flags = [...DRIVERS, '--ipv6', ...(isAlone ? ['--ipv4=false'] : [])];
   await host.docker('network', 'create', ...flags, 'sole');
   const sole = await startDual(host, 'sole', { network: 'sole' });
   await start(host, 'other', { network: 'sole' });

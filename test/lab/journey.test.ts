@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { api } from '../../base/index.ts';
 import { IMAGE, importLabImage } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { CHECKOUT, LabHost, WEIR } from './host.ts';
 import { lab } from './lab-test.ts';
 import { until } from './run.ts';
@@ -25,7 +26,7 @@ function client(host: LabHost, label: string): Promise<Result> {
 }
 
 journey.test('a network, a server and a client: the client is answered by name', async (host) => {
-  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'app-net');
+  await host.docker('network', 'create', ...DRIVERS, 'app-net');
   const serve = 'echo hello from app1 >/www/index.html; exec httpd -f -p 80 -h /www';
   await host.docker(
     'run',

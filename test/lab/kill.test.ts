@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
 import { importLabImage, remove, start } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 import { finish, send, sendCommand, startReceiver } from './probe.ts';
@@ -54,7 +55,7 @@ const kill = lab(
   async (host) => {
     await importLabImage(host, [await buildTalk(host)]);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
+    await host.docker('network', 'create', ...DRIVERS, NETWORK);
     await setPolicy(host, [
       {
         endpointSelector: { matchLabels: { role: 'target' } },

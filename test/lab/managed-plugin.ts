@@ -2,22 +2,21 @@
 import { join } from 'node:path';
 import type { api } from '../../base/index.ts';
 import { ask } from './api.ts';
-import { CHECKOUT } from './host.ts';
+import { PLUGIN } from './driver.ts';
 import type { LabHost } from './host.ts';
 import { run, until } from './run.ts';
 
-/** As dockerd calls it: with its tag. */
-export const PLUGIN = 'weir:latest';
-/** Options of `docker network create`. */
-export const DRIVERS = ['--driver', PLUGIN, '--ipam-driver', PLUGIN];
 /** dockerd gives a plugin ten seconds to end before it kills it. */
 const END_MS = 30_000;
 
-/** Builds the plugin from the checkout and hands it to dockerd; it is not enabled yet. */
-export async function createPlugin(host: LabHost): Promise<void> {
-  const build = [join(CHECKOUT, 'scripts/plugin-build'), '--create', PLUGIN];
-  await run(build, { env: { DOCKER_HOST: `unix://${host.dockerSocket}` }, timeoutMs: 120_000 });
-  // the folders of a lab host are mounts of their own, which a plain bind of their parent does not show
+/** Hands a plugin that scripts/plugin-build has made to dockerd; it is not enabled yet. */
+export async function createPlugin(host: LabHost, folder: string): Promise<void> {
+  await host.docker('plugin', 'create', PLUGIN, folder);
+  await placeState(host);
+}
+
+/** The folders of a lab host are mounts of their own, which a plain bind of their parent does not show. */
+export async function placeState(host: LabHost): Promise<void> {
   await setPlugin(host, `state.source=${join(host.machine.folder, 'var/lib')}`);
 }
 

@@ -7,6 +7,7 @@ import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
 import { importLabImage, reachable, startDual } from './cast.ts';
 import type { Dual } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 import { expected, randomRules, seeded } from './policy-model.ts';
@@ -36,7 +37,7 @@ const matrix = lab(
   async (host) => {
     await importLabImage(host);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', 'grid');
+    await host.docker('network', 'create', ...DRIVERS, '--ipv6', 'grid');
     for (const [index, labels] of LABELS.entries()) {
       const flags = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
       addresses.push(

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
 import { IMAGE, PATIENT, addressOf, reaches, remove, start } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import type { LabHost } from './host.ts';
-import { create, DRIVER, refused, stage } from './scene.ts';
+import { create, refused, stage } from './scene.ts';
 
 const scene = stage('networks');
 
@@ -232,7 +233,7 @@ scene(
   'an unknown option is refused by name, and where ports are ignored a container starts without',
   ['lenient'],
   async (host) => {
-    const command = ['network', 'create', ...DRIVER];
+    const command = ['network', 'create', ...DRIVERS];
     const unknown = await host.attemptDocker(...command, '-o', 'weir.colour=red', 'odd');
     assert.equal(unknown.code, 1);
     assert.match(unknown.stderr, /weir\.colour/);

@@ -1,24 +1,18 @@
 /** The managed plugin: the same journey as with the agent beside dockerd, and everything that dockerd does to plugins. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
 import { addressOf, importLabImage, reachable, remove, start } from './cast.ts';
-import { LabHost } from './host.ts';
+import { driversOf, PLUGIN } from './driver.ts';
+import { CHECKOUT, LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
-import {
-  createPlugin,
-  disablePlugin,
-  DRIVERS,
-  enablePlugin,
-  pidOfPlugin,
-  PLUGIN,
-  setPlugin,
-} from './managed-plugin.ts';
-import { until } from './run.ts';
+import { disablePlugin, enablePlugin, pidOfPlugin, placeState, setPlugin } from './managed-plugin.ts';
+import { run, until } from './run.ts';
 import { addressesInUse, answers, endService, serve } from './swarm-service.ts';
 
+const DRIVERS = driversOf(PLUGIN);
 const NETWORK = 'harbour';
 const ROLES = ['server', 'client', 'stranger'];
 const ADMIT_CLIENT = {
@@ -49,6 +43,13 @@ const plugin = lab(
   },
 );
 
+/** As a user does it, from the checkout. */
+async function createPlugin(host: LabHost): Promise<void> {
+  const build = [join(CHECKOUT, 'scripts/plugin-build'), '--create', PLUGIN];
+  await run(build, { env: { DOCKER_HOST: `unix://${host.dockerSocket}` }, timeoutMs: 120_000 });
+  await placeState(host);
+}
+
 /** The order of endpoints is that of their creation before a restart, and another one after it. */
 async function endpoints(host: LabHost): Promise<api.Endpoint[]> {
   return (await ask<api.Endpoint[]>(host, '/v1/endpoints')).toSorted((a, b) => a.id - b.id);
@@ -75,6 +76,12 @@ async function verdicts(host: LabHost): Promise<string[]> {
   return seen.flat().toSorted();
 }
 
+/** How many containers' network namespaces the plugin has before it, those made after it included. */
+async function namespacesSeen(host: LabHost): Promise<number> {
+  const mounts = readFileSync(`/proc/${await pidOfPlugin(host)}/mountinfo`, 'utf8');
+  return mounts.match(/ \/host\/run\/docker\/netns\/[0-9a-f]+ /g)?.length ?? 0;
+}
+
 const OPEN = ['client 80', 'client 81', 'stranger 80', 'stranger 81'];
 const ADMITTED = ['client 80'];
 
@@ -86,6 +93,7 @@ plugin.test(
     assert.deepEqual(await verdicts(host), ADMITTED);
     assert.match(await host.weir('status'), /docker: +Ok/);
     assert.equal((await host.weirJson<api.Network[]>('network', 'list'))[0]?.name, NETWORK);
+    assert.equal(await namespacesSeen(host), ROLES.length);
   },
 );
 
@@ -103,6 +111,7 @@ plugin.test(
     await enablePlugin(host);
     assert.deepEqual(await endpoints(host), before);
     assert.match(await host.weir('status'), /node: +Ok +harbour-1/);
+    assert.equal(await namespacesSeen(host), ROLES.length);
   },
 );
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
 import { importLabImage, reaches, remove, start } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost, WEIR } from './host.ts';
 import { lab } from './lab-test.ts';
 import { finish, sendCommand, startReceiver } from './probe.ts';
@@ -17,7 +18,7 @@ const change = lab(
   async (host) => {
     await importLabImage(host);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', NETWORK);
+    await host.docker('network', 'create', ...DRIVERS, NETWORK);
   },
 );
 

@@ -4,6 +4,7 @@ import { after } from 'node:test';
 import type { api } from '../../base/index.ts';
 import { ask, setPolicy } from './api.ts';
 import { IMAGE, importLabImage, remove, start } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { Lan } from './lan.ts';
 import { lab } from './lab-test.ts';
@@ -50,8 +51,7 @@ const published = lab(
     await side?.attach(host.machine, 'eth1', `${ASIDE}/24`);
     await host.run(['iptables', '-P', 'FORWARD', 'DROP']);
     await host.agent();
-    for (const name of ['front', 'back'])
-      await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', name);
+    for (const name of ['front', 'back']) await host.docker('network', 'create', ...DRIVERS, '--ipv6', name);
     await host.docker('network', 'create', '--ipv6', '--subnet', '172.30.0.0/24', '--subnet', YARD6, 'yard');
     await mirror(host, 'web', ['-p', `${PORT}:7`, '-p', '5353:7/udp']);
     await start(host, 'near', { network: 'front', command: ['cat'], flags: ['-i'] });

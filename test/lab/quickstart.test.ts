@@ -1,6 +1,7 @@
 /** scripts/quickstart on a host where dockerd runs and on one where it does not; and that --down leaves nothing. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { DRIVERS } from './driver.ts';
 import { CHECKOUT, LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 
@@ -41,7 +42,7 @@ quickstart.test('shows the verdicts, and again when it is run again', async (hos
 });
 
 quickstart.test('--down takes everything away, twice without harm', async (host) => {
-  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'own-net');
+  await host.docker('network', 'create', ...DRIVERS, 'own-net');
   await host.docker('run', '-d', '--name', 'own', '--network', 'own-net', 'weir-demo', 'sleep', '600');
   await host.run([QUICKSTART, '--down'], TIMEOUT);
   assert.equal(await host.docker('network', 'ls', '-q', '--filter', 'driver=weir'), '');

@@ -3,17 +3,16 @@ import assert from 'node:assert/strict';
 import type { api } from '../../base/index.ts';
 import { ask } from './api.ts';
 import { importLabImage, remove } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 import type { Result } from './run.ts';
-
-export const DRIVER = ['--driver', 'weir', '--ipam-driver', 'weir'];
 
 type Scene = (title: string, names: string[], body: (host: LabHost) => Promise<void>) => void;
 
 /** Creates a network of weir's driver and IPAM. */
 export async function create(host: LabHost, name: string, ...flags: string[]): Promise<void> {
-  await host.docker('network', 'create', ...DRIVER, ...flags, name);
+  await host.docker('network', 'create', ...DRIVERS, ...flags, name);
 }
 
 /** A host with an agent; each scene names the networks it makes. Nothing may be left of it, also where it failed. */

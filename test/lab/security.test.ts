@@ -7,6 +7,7 @@ import type { api } from '../../base/index.ts';
 import { ipBytes, macBytes, Packet } from '../support/packet.ts';
 import { ask, setPolicy } from './api.ts';
 import { IMAGE, addressOf, importLabImage, reaches, remove, start } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { CHECKOUT, LabHost } from './host.ts';
 import { Lan } from './lan.ts';
 import { lab } from './lab-test.ts';
@@ -38,7 +39,7 @@ const security = lab(
   async (host) => {
     await importLabImage(host);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', NETWORK);
+    await host.docker('network', 'create', ...DRIVERS, '--ipv6', NETWORK);
   },
 );
 after(async () => {
@@ -247,7 +248,7 @@ security.test(
 security.test(
   'the sockets of the agent are root’s, none listens where a container could reach it',
   async (host) => {
-    for (const socket of ['/run/weir/weir.sock', '/run/docker/plugins/weir.sock'])
+    for (const socket of ['/run/weir/weir.sock', await host.pluginSocket()])
       assert.equal(await host.run(['stat', '-c', '%a %U', socket]), '600 root', socket);
     const listening = await host.run(['ss', '-Hlntup']);
     assert.doesNotMatch(listening, /"node"|weir/);

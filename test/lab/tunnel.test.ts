@@ -6,6 +6,7 @@ import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { setPolicy } from './api.ts';
 import { importLabImage, start } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { lab } from './lab-test.ts';
 import { LabNamespace } from './namespace.ts';
@@ -28,7 +29,7 @@ const tunnel = lab(
     await connect(host, far!);
     await host.run(['iptables', '-P', 'FORWARD', 'DROP']);
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--ipv6', 'inland');
+    await host.docker('network', 'create', ...DRIVERS, '--ipv6', 'inland');
     const flags = ['-p', '8080:7', '-p', '5353:7/udp', '--label', 'id=web'];
     await start(host, 'web', { network: 'inland', flags, command: ['probe', 'mirror', '7'] });
   },

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setPolicy } from './api.ts';
 import { addressOf, importLabImage, reaches, remove, start } from './cast.ts';
+import { DRIVERS } from './driver.ts';
 import { LabHost } from './host.ts';
 import { Lan } from './lan.ts';
 import { after } from 'node:test';
@@ -31,7 +32,7 @@ const world = lab(
     await importLabImage(host);
     await host.run(['iptables', '-P', 'FORWARD', 'DROP']); // dockerd does so where it switches forwarding on itself
     await host.agent();
-    await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', 'inland');
+    await host.docker('network', 'create', ...DRIVERS, 'inland');
     await start(host, 'box', { network: 'inland' });
   },
 );
@@ -92,7 +93,7 @@ world.test('toCIDRSet with except, toEntities world, and an internal network', a
     assert.equal(await reaches(host, 'guarded', WORLD), allowed, JSON.stringify(section));
   }
   await setPolicy(host, []);
-  await host.docker('network', 'create', '--driver', 'weir', '--ipam-driver', 'weir', '--internal', 'cellar');
+  await host.docker('network', 'create', ...DRIVERS, '--internal', 'cellar');
   const first = await start(host, 'hermit', { network: 'cellar' });
   await start(host, 'sibling', { network: 'cellar' });
   assert.deepEqual(
