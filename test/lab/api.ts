@@ -1,6 +1,8 @@
 /** The agent's API as a test outside of the host sees it: quicker than a CLI process for each question. */
 import { request } from 'node:http';
+import type { api } from '../../base/index.ts';
 import type { LabHost } from './host.ts';
+import { until } from './run.ts';
 
 /** Asks the agent of that host; the caller names the shape of the answer. Rejects on anything but 200. */
 export function ask<T>(host: LabHost, path: string, body?: unknown, method?: string): Promise<T> {
@@ -37,4 +39,12 @@ export async function setPolicy(host: LabHost, rules: unknown[]): Promise<number
   );
   await ask(host, `/v1/policy/wait?revision=${revision}&timeoutMs=10000`);
   return revision;
+}
+
+/** Where Docker was too busy to say within Join's 200 ms whose an endpoint is, its labels come a moment later. */
+export async function identified(host: LabHost): Promise<void> {
+  await until('every endpoint has its labels', async () => {
+    const endpoints = await ask<api.Endpoint[]>(host, '/v1/endpoints');
+    return endpoints.every(({ state }) => state !== 'waiting-for-identity');
+  });
 }

@@ -1,6 +1,7 @@
 /** Containers of the lab tests: servers that say their name, clients that try to reach them. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { identified } from './api.ts';
 import type { LabHost } from './host.ts';
 import { run } from './run.ts';
 
@@ -43,9 +44,10 @@ function runArguments(name: string, options: ContainerOptions): string[] {
   ];
 }
 
-/** Starts a container and resolves to its address on the network. */
+/** Starts a container, waits for its labels, and resolves to its address on the network. */
 export async function start(host: LabHost, name: string, options: ContainerOptions): Promise<string> {
   await host.docker('run', '-d', '--stop-timeout', '1', ...runArguments(name, options));
+  await identified(host);
   return addressOf(host, name, options.network);
 }
 

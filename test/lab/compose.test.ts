@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { api } from '../../base/index.ts';
-import { ask } from './api.ts';
+import { ask, identified } from './api.ts';
 import { importLabImage } from './cast.ts';
 import { DRIVER } from './driver.ts';
 import { CHECKOUT, LabHost } from './host.ts';
@@ -22,10 +22,11 @@ const compose = lab(
 );
 
 /** Of a file that names its networks' driver: here it is what Docker calls the one that runs. */
-function stack(host: LabHost, file: string, ...command: string[]): Promise<string> {
+async function stack(host: LabHost, file: string, ...command: string[]): Promise<void> {
   const copy = join(host.machine.folder, 'compose.yaml');
   writeFileSync(copy, readFileSync(file, 'utf8').replaceAll(/driver: weir\b/g, `driver: ${DRIVER}`));
-  return host.compose('-p', 'stack', '-f', copy, ...command);
+  await host.compose('-p', 'stack', '-f', copy, ...command);
+  await identified(host);
 }
 
 /** Whether `command` in a service of the stack exits with 0, and what it says. */

@@ -1,7 +1,7 @@
 /** What a user may ask of networks and addresses, on a real dockerd. */
 import assert from 'node:assert/strict';
 import type { api } from '../../base/index.ts';
-import { ask, setPolicy } from './api.ts';
+import { ask, identified, setPolicy } from './api.ts';
 import { IMAGE, PATIENT, addressOf, reaches, remove, start } from './cast.ts';
 import { DRIVERS } from './driver.ts';
 import type { LabHost } from './host.ts';
@@ -66,6 +66,7 @@ scene('a restarted container is reached again, at its new address and by name', 
   await start(host, 'server', { network: 'plain' });
   await start(host, 'client', { network: 'plain' });
   await host.docker('restart', '-t', '1', 'server');
+  await identified(host);
   assert.ok(await reaches(host, 'client', await addressOf(host, 'server', 'plain')));
   assert.ok(await reaches(host, 'client', 'server'));
 });

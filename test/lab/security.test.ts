@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import type { api } from '../../base/index.ts';
 import { ipBytes, macBytes, Packet } from '../support/packet.ts';
-import { ask, setPolicy } from './api.ts';
+import { ask, identified, setPolicy } from './api.ts';
 import { IMAGE, addressOf, importLabImage, reaches, remove, start } from './cast.ts';
 import { DRIVERS } from './driver.ts';
 import { CHECKOUT, LabHost } from './host.ts';
@@ -300,6 +300,7 @@ security.test(
         'sleep',
         '600',
       );
+      await identified(host);
     };
     await start(host, 'db', { network: NETWORK, labels: ['role=target'] });
     await run('believed', 'lying');
