@@ -7,7 +7,6 @@ import type {
   EndpointSpec,
   IdentitySource,
   LabelAdmission,
-  PortRequest,
   Records,
   SandboxRouting,
 } from './contract.ts';
@@ -17,8 +16,8 @@ import { type JoinAnswer, joinAnswer } from './join-answer.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { MixedRoutes } from './mixed-routes.ts';
 import type { Networks } from './networks.ts';
-import type { EndpointRequest, JoinRequest } from './request.ts';
-import { Sandboxes } from './sandboxes.ts';
+import type { EndpointRequest, JoinRequest, PublishRequest } from './request.ts';
+import { Sandboxes, sandboxesOf } from './sandboxes.ts';
 import { withinMs } from './time-limit.ts';
 
 export interface EndpointsOptions {
@@ -34,13 +33,6 @@ export interface EndpointsOptions {
   now: () => number;
   /** How long Join may wait for Docker to say whose the endpoint is. */
   lookupMs?: number;
-}
-
-/** Ports that `-p` asks for on an endpoint. */
-export interface PublishRequest {
-  networkId: string;
-  endpointId: string;
-  ports: PortRequest[];
 }
 
 const MOST_NETWORKS = 8;
@@ -121,7 +113,15 @@ export class Endpoints {
   unpublish(key: string): Promise<void> {
     return this.#calls.run(key, async () => {
       const endpoint = this.#table.find(key);
-      if (endpoint !== undefined && endpoint.ports.length > 0) await this.#unpublish(endpoint);
+      if (endpoint === undefined || endpoint.ports.length === 0) return;
+      const { ports } = endpoint;
+      await this.#orUndo(
+        () => this.#unpublish(endpoint),
+        () => {
+          endpoint.ports = ports;
+          return this.#options.datapath.restorePorts(key, ports);
+        },
+      );
     });
   }
 
@@ -383,10 +383,6 @@ function setAudit(endpoint: Endpoint, audit: boolean): void {
 /** Waits for all, then rejects with the first failure: nothing goes on behind an answer. */
 async function settled(tasks: Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(tasks)) if (result.status === 'rejected') throw result.reason;
-}
-
-function sandboxesOf(endpoints: Endpoint[]): Set<string> {
-  return new Set(endpoints.map(({ sandbox }) => sandbox).filter((sandbox) => sandbox !== undefined));
 }
 
 /** The answer to a repeated CreateEndpoint. */

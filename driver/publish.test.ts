@@ -45,6 +45,21 @@ test('a port that is taken back is gone, also after a restart', async () => {
   assert.deepEqual(portsOf(after), []);
 });
 
+test('a port whose end cannot be written down stays, and may be taken back later', async () => {
+  const host = await running();
+  await host.endpoints.publish({ ...ids, ports: [web] });
+  const before = host.datapath.ports.get('e1');
+  host.records.failing = true;
+  await assert.rejects(host.endpoints.unpublish('e1'), /disk full/);
+  assert.deepEqual([portsOf(host), host.datapath.ports.get('e1')], [[8080], before]);
+  host.records.failing = false;
+  await host.endpoints.unpublish('e1');
+  const after = fakeHost(host.records);
+  await after.networks.load();
+  await after.endpoints.restore();
+  assert.deepEqual([portsOf(after), host.datapath.ports.size], [[], 0]);
+});
+
 test('what cannot be published leaves the endpoint without ports', async () => {
   const host = await running();
   host.datapath.failing = 'publish';

@@ -14,6 +14,7 @@ import {
   tryAddress,
   UserError,
 } from '../base/index.ts';
+import type { PortRequest } from './contract.ts';
 import { parsePortRequests } from './port-request.ts';
 import { onLinkPrefix } from './static-routes.ts';
 import {
@@ -45,6 +46,13 @@ export interface EndpointRequest {
   endpointId: string;
   place: Place;
   mac?: string;
+}
+
+/** Ports that `-p` asks for on an endpoint. */
+export interface PublishRequest {
+  networkId: string;
+  endpointId: string;
+  ports: PortRequest[];
 }
 
 export interface JoinRequest {

@@ -73,3 +73,8 @@ export class Sandboxes {
     member.labels = labels ?? ['reserved:init'];
   }
 }
+
+/** Those that the endpoints are in. */
+export function sandboxesOf(endpoints: Endpoint[]): Set<string> {
+  return new Set(endpoints.map(({ sandbox }) => sandbox).filter((sandbox) => sandbox !== undefined));
+}
