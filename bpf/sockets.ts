@@ -33,9 +33,10 @@ interface Folders {
 
 /**
  * Puts the programs of `<bpffs>/weir` in force, in place of those of an earlier process without a gap. `tell` is told the
- * cookie of this process's network namespace, and is to write it down, before more than one program depends on it. The
- * datapath's maps must be pinned already. Throws HostError where the kernel or the control groups do not let it; what is
- * attached then stays harmless.
+ * cookie of this process's network namespace, and is to write it down; no program does anything before that, and by then
+ * all are there: one that turns a question without the one that turns the answer would show the container. The datapath's
+ * maps must be pinned already. Throws HostError where the kernel or the control groups do not let it; what is attached then
+ * stays harmless.
  */
 export function attachSockets(bpffs: string, tell: (netns: bigint) => void): void {
   const root = join(bpffs, 'weir');
@@ -45,8 +46,9 @@ export function attachSockets(bpffs: string, tell: (netns: bigint) => void): voi
     const group = openCgroupRoot();
     try {
       attach(object, group, { hook: 'connect4', folder: folders.own });
-      tell(netnsCookie(object));
+      const netns = netnsCookie(object);
       for (const hook of HOOKS) attach(object, group, { hook, folder: folders.own });
+      tell(netns);
     } finally {
       closeFd(group);
     }
