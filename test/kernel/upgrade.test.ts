@@ -138,11 +138,11 @@ class Stage implements AsyncDisposable {
     return readdirSync(join(this.bpffs.path, 'weir')).sort();
   }
 
-  /** Devices go with the sandboxes that have their other ends. */
+  /** Devices would go with the sandboxes that have their other ends, in the kernel's own time. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#datapath.close();
     for (const sandbox of this.#sandboxes) await sandbox[Symbol.asyncDispose]();
-    await rig.until('no device', () => !netlink.links().some(({ kind }) => kind === 'veth'), 60_000);
+    for (const { index, kind } of netlink.links()) if (kind === 'veth') await netlink.deleteLink(index);
     await tearDownHost(netlink);
     this.bpffs[Symbol.dispose]();
   }
