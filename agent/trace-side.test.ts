@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { api } from '../base/index.ts';
+import { sampleEndpoints } from './api-sample.ts';
 import { partsOf } from './fakes.ts';
 import { labelsOfSide } from './trace-side.ts';
 
@@ -22,9 +23,9 @@ const parts = partsOf({
   },
   labelsOf: (id: number) => LABELS.get(id) ?? [],
 });
-const endpoints = [
-  { id: 7, containerName: 'web', identity: { id: 300, labels: WEB } },
-] as unknown as api.Endpoint[];
+const endpoints = sampleEndpoints
+  .slice(0, 1)
+  .map((sample) => ({ ...sample, id: 7, containerName: 'web', identity: { id: 300, labels: WEB } }));
 
 const labelsOf = (party: api.TraceParty): string[] => labelsOfSide(parts, party, endpoints);
 

@@ -90,5 +90,6 @@ export function fakeMaps(): FakeMaps {
     if (map === undefined) all.set(name, (map = new FakeMap()));
     return map;
   };
+  // a class with private fields, of which only its maps are asked for
   return { maps: openMaps({ map: raw } as unknown as BpfObject), raw };
 }

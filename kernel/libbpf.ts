@@ -222,6 +222,7 @@ function end(): void {
 
 /** Runs a call of `libbpf()` or `libc()` on a worker thread, in its turn; its arguments are kept alive until it is done. */
 export function callAsync<A extends unknown[]>(call: (...args: A) => number, ...args: A): Promise<number> {
+  // koffi's functions have it, and the types of `libbpf()` and `libc()` do not say so
   const { async: start } = call as unknown as { async: (...args: unknown[]) => void };
   return new Promise((resolve, reject) => {
     const done = (error: Error | null, result: number): void => {
