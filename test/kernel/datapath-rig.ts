@@ -98,7 +98,11 @@ export function network(netlink: Netlink): object {
     addresses: netlink.addresses().flatMap(({ address }) => (isOfLink(address) ? [] : [address])),
     routes: own.map(({ destination, table }) => `${destination} ${table}`),
     rules: rules.map(({ family, priority, table }) => `${family} ${priority} ${table}`),
-    neighbours: netlink.neighbours().flatMap(({ address }) => (/^(10|fd00)/.test(address) ? [address] : [])),
+    // in the order of the kernel's hash table, which is another at each start
+    neighbours: netlink
+      .neighbours()
+      .flatMap(({ address }) => (/^(10|fd00)/.test(address) ? [address] : []))
+      .toSorted(),
   };
 }
 
