@@ -1,17 +1,12 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { bench, next, pool, refused, take } from './bench.test-support.ts';
-import { looksOf } from './looks.test-support.ts';
+import { bench, next, pool, refused } from './bench.test-support.ts';
+import { takeAllAlike } from './looks.test-support.ts';
 
 test('65,534 addresses of one pool are given, the last of them with no more looking than the first', async () => {
   await using at = await bench();
   const { id } = await pool(at.ipam, '10.64.0.0/16');
-  const early = await looksOf(() => take(at.ipam, id, 16_384));
-  await take(at.ipam, id, 65_534 - 2 * 16_384);
-  const late = await looksOf(() => take(at.ipam, id, 16_384));
-  assert.equal(new Set(at.ipam.addresses().map(({ address }) => address)).size, 65_534);
-  assert.ok(early > 16_384, 'every address is looked up');
-  assert.ok(late < 1.5 * early, `the first quarter took ${early} looks, the last one ${late}`);
+  await takeAllAlike(at, id);
   await assert.rejects(next(at.ipam, id), refused('POOL_EXHAUSTED', /all of its 65534 addresses/));
   await at.restart();
   assert.equal(at.ipam.addresses().length, 65_534);

@@ -1,4 +1,6 @@
 /** Work that is counted, where a clock would measure the machine's other work as well. */
+import assert from 'node:assert/strict';
+import { type Bench, take } from './bench.test-support.ts';
 
 type Methods = Record<string, (this: unknown, ...args: unknown[]) => unknown>;
 
@@ -28,4 +30,15 @@ export async function looksOf(work: () => Promise<void> | void): Promise<number>
     for (const each of undo) each();
   }
   return count;
+}
+
+/** Gives all 65,534 addresses of the pool; those of the last quarter may cost no more looking than those of the first. */
+export async function takeAllAlike({ ipam }: Pick<Bench, 'ipam'>, id: string): Promise<void> {
+  const quarter = 16_384;
+  const early = await looksOf(() => take(ipam, id, quarter));
+  await take(ipam, id, 65_534 - 2 * quarter);
+  const late = await looksOf(() => take(ipam, id, quarter));
+  assert.equal(new Set(ipam.addresses().map(({ address }) => address)).size, 65_534);
+  assert.ok(early > quarter, 'every address is looked up');
+  assert.ok(late < 1.5 * early, `the first quarter took ${early} looks, the last one ${late}`);
 }
